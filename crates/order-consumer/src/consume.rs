@@ -1,0 +1,244 @@
+//! From the order log into the store: poll → decode → write → store the offset.
+//!
+//! All of it runs on one thread of its own. Rebalance callbacks run inside its polls, so that nothing is
+//! being written while partitions come and go; and an offset moves only after the COMMIT that it stands for.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use metrics::{counter, histogram};
+use seckill_core::{
+    event::OrderEvent,
+    order_log::{LogError, OrderPublisher, OrderSubscriber, RawEvent},
+    shutdown::Shutdown,
+    store::{IncomingEvent, OrderStore, StoreError, WriteOutcome},
+};
+use tokio::{runtime::Handle, sync::Notify};
+
+use crate::dead_letter::{self, DeadLetter};
+
+/// Most events in one transaction.
+const MAX_BATCH: usize = 500;
+/// How long a batch gathers once it has begun.
+const MAX_WAIT: Duration = Duration::from_millis(20);
+
+/// Writes what the order log says into the store.
+pub struct Consumer {
+    /// The log, as a member of the consumer group.
+    pub subscriber: OrderSubscriber,
+    /// Where orders become true.
+    pub store: OrderStore,
+    /// Where what cannot be stored goes.
+    pub dead_letters: Arc<OrderPublisher>,
+    /// Told when units wait to go back to the ledger.
+    pub returns: Arc<Notify>,
+    /// Runs what is asynchronous; this thread waits for it.
+    pub runtime: Handle,
+    /// When to stop.
+    pub shutdown: Shutdown,
+}
+
+/// Why a step was given up: none of its offsets has moved, and nothing is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A stop was asked for while the store was away.
+    #[error("stopped before the batch could be stored")]
+    Stopped,
+}
+
+impl Consumer {
+    /// Writes until a stop is asked for, then leaves the group.
+    pub fn run(mut self) -> Result<(), LogError> {
+        while !self.shutdown.is_requested() {
+            match self.step() {
+                Ok(_) => {}
+                Err(StepError::Stopped) => break,
+                Err(StepError::Log(error)) => {
+                    tracing::error!(%error, "a batch was given up and will be read again");
+                    self.subscriber.rewind()?;
+                    self.pause_for(Duration::from_secs(1));
+                }
+            }
+        }
+        self.subscriber.close()
+    }
+
+    /// Takes one batch all the way; says how many events were in it. Waits a moment if there is none.
+    pub fn step(&mut self) -> Result<usize, StepError> {
+        let batch = self.subscriber.poll_batch(MAX_BATCH, MAX_WAIT)?;
+        // Everything polled so far of a partition that was lost belongs to its new owner.
+        let batch = without(batch, &self.subscriber.take_revoked());
+        if batch.is_empty() {
+            return Ok(0);
+        }
+        histogram!("seckill_consumer_batch_size").record(batch.len() as f64);
+        let events = batch.len();
+        let written = self.write(Decoded::of(batch))?;
+        self.finish(written)?;
+        Ok(events)
+    }
+
+    /// Writes a batch, as often as it takes: while the store is away its partitions are paused and the polls
+    /// go on, so that the group keeps this member.
+    fn write(&mut self, mut decoded: Decoded) -> Result<Written, StepError> {
+        let mut backoff = backoff();
+        loop {
+            match self.attempt(&decoded.events) {
+                Ok(outcomes) => {
+                    self.subscriber.resume_all()?;
+                    return Ok(Written { decoded, outcomes });
+                }
+                Err(error) => {
+                    counter!("seckill_consumer_write_failures_total").increment(1);
+                    tracing::warn!(%error, events = decoded.events.len(), "a batch could not be written; trying again");
+                }
+            }
+            self.subscriber.pause_all()?;
+            let pause = backoff.next().unwrap_or(MAX_BACKOFF);
+            self.subscriber.poll_paused(pause)?;
+            decoded.forget(&self.subscriber.take_revoked());
+            if self.shutdown.is_requested() {
+                return Err(StepError::Stopped);
+            }
+        }
+    }
+
+    /// One attempt at the whole batch. If something in it can never be stored, each event is tried alone.
+    fn attempt(&self, events: &[IncomingEvent]) -> Result<Vec<Stored>, StoreError> {
+        match self.runtime.block_on(self.store.write_batch(events)) {
+            Ok(outcomes) => return Ok(outcomes.into_iter().map(Stored::Outcome).collect()),
+            Err(error) if !error.is_about_the_data() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a batch cannot be written as a whole; writing its events one by one");
+            }
+        }
+        let mut stored = Vec::with_capacity(events.len());
+        for event in events.chunks(1) {
+            match self.runtime.block_on(self.store.write_batch(event)) {
+                Ok(outcomes) => stored.extend(outcomes.into_iter().map(Stored::Outcome)),
+                Err(error) if !error.is_about_the_data() => return Err(error),
+                Err(error) => stored.push(Stored::Never(error.to_string())),
+            }
+        }
+        Ok(stored)
+    }
+
+    /// After the COMMIT: dead letters first, then the offsets, then the units that go back.
+    fn finish(&self, written: Written) -> Result<(), StepError> {
+        let Written { outcomes, decoded: Decoded { messages, events, mut poison, next_offsets } } = written;
+        let mut units_return = false;
+        for ((message, event), stored) in messages.into_iter().zip(events).zip(outcomes) {
+            let reason = match stored {
+                Stored::Never(reason) => Some(reason),
+                Stored::Outcome(outcome) => {
+                    counter!("seckill_consumer_events_total", "outcome" => outcome.name()).increment(1);
+                    units_return |= outcome.returns_units();
+                    if outcome == WriteOutcome::Rejected {
+                        let order = &event.event.order;
+                        tracing::error!(order = %order.id, sale = %order.sale, "an order did not fit the stock: the ledger had lost data");
+                    }
+                    outcome.dead_letter_reason().map(str::to_owned)
+                }
+            };
+            poison.extend(reason.map(|reason| DeadLetter { message, reason }));
+        }
+        for letter in &poison {
+            self.runtime.block_on(dead_letter::send(&self.dead_letters, letter))?;
+        }
+        for (partition, offset) in next_offsets {
+            self.subscriber.store(partition, offset)?;
+        }
+        if units_return {
+            self.returns.notify_one();
+        }
+        Ok(())
+    }
+
+    fn pause_for(&self, pause: Duration) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.shutdown.requested() => {}
+            }
+        });
+    }
+}
+
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+
+fn backoff() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(MAX_BACKOFF)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+fn without(batch: Vec<RawEvent>, revoked: &HashSet<i32>) -> Vec<RawEvent> {
+    batch.into_iter().filter(|event| !revoked.contains(&event.partition)).collect()
+}
+
+/// A batch, read.
+#[derive(Default)]
+struct Decoded {
+    /// The messages that are events, and what they say, one for one.
+    messages: Vec<RawEvent>,
+    events: Vec<IncomingEvent>,
+    poison: Vec<DeadLetter>,
+    /// Where each partition goes on after this batch.
+    next_offsets: BTreeMap<i32, i64>,
+}
+
+impl Decoded {
+    fn of(batch: Vec<RawEvent>) -> Self {
+        let mut decoded = Self::default();
+        for message in batch {
+            decoded.next_offsets.insert(message.partition, message.offset + 1);
+            match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {
+                Ok(event) => {
+                    let raw = message.value.clone().unwrap_or_default();
+                    decoded.events.push(IncomingEvent { event, raw });
+                    decoded.messages.push(message);
+                }
+                Err(error) => decoded.poison.push(DeadLetter { message, reason: error.to_string() }),
+            }
+        }
+        decoded
+    }
+
+    /// Drops what belongs to partitions that were lost: their new owner reads it again.
+    fn forget(&mut self, revoked: &HashSet<i32>) {
+        if revoked.is_empty() {
+            return;
+        }
+        let (messages, events) = (std::mem::take(&mut self.messages), std::mem::take(&mut self.events));
+        for (message, event) in messages.into_iter().zip(events) {
+            if !revoked.contains(&message.partition) {
+                self.messages.push(message);
+                self.events.push(event);
+            }
+        }
+        self.poison.retain(|letter| !revoked.contains(&letter.message.partition));
+        self.next_offsets.retain(|partition, _| !revoked.contains(partition));
+    }
+}
+
+/// What became of one event.
+enum Stored {
+    Outcome(WriteOutcome),
+    /// No retry can ever store it.
+    Never(String),
+}
+
+struct Written {
+    decoded: Decoded,
+    outcomes: Vec<Stored>,
+}

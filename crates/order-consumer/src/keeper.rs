@@ -1,0 +1,136 @@
+//! The keeper holds ledger, log and store together. One process at a time is it (a lock in MySQL).
+//!
+//! | part | does |
+//! |---|---|
+//! | [`rebuild`] | loads sales whose ledger is absent or not to be trusted |
+//! | [`relay`] | publishes what has been in an outbox for too long |
+//! | [`adjust`] | applies changes of stock that reached the store and not the ledger |
+//! | [`drift`] | measures whether the law of conservation holds |
+//!
+//! Whatever it does may be cut off anywhere, or done by two at once: epochs, numbers and ids see to that.
+
+pub mod adjust;
+pub mod drift;
+pub mod rebuild;
+pub mod relay;
+
+use std::{sync::Arc, time::Duration};
+
+use metrics::gauge;
+use seckill_core::{
+    ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
+    order_log::{LogError, LogObserver, OrderPublisher},
+    shutdown::Shutdown,
+    store::{KeeperLock, OrderStore, StoreError, StoredSale},
+};
+
+/// How often the sales are looked after.
+const ROUND: Duration = Duration::from_millis(500);
+/// How often another process tries to become the keeper, and the keeper makes sure that it still is.
+const LOCK_CHECK: Duration = Duration::from_secs(1);
+
+/// What the keeper works with.
+pub struct Keeper {
+    /// What is true.
+    pub store: OrderStore,
+    /// What decides.
+    pub ledger: StockLedger,
+    /// Publishes what outboxes hold.
+    pub publisher: Arc<OrderPublisher>,
+    /// Knows how far the consumer group has come.
+    pub observer: LogObserver,
+}
+
+/// Why something was given up; the next round tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The order log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Keeper {
+    /// Becomes the keeper whenever nobody else is, until a stop is asked for.
+    pub async fn run(self, shutdown: Shutdown) {
+        while !shutdown.is_requested() {
+            gauge!("seckill_keeper").set(0.0);
+            match self.store.try_keep().await {
+                Ok(Some(lock)) => Box::pin(self.keep(lock, &shutdown)).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, "cannot ask who the keeper is"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOCK_CHECK) => {}
+                () = shutdown.requested() => {}
+            }
+        }
+    }
+
+    async fn keep(&self, mut lock: KeeperLock, shutdown: &Shutdown) {
+        tracing::info!("this process is the keeper now");
+        gauge!("seckill_keeper").set(1.0);
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = lost(&mut lock) => tracing::warn!("another process may be the keeper now"),
+            // A rebuild may take long; what is sold meanwhile must not wait for it.
+            () = self.every_round(async || self.rebuild_untrusted().await) => {}
+            () = self.every_round(async || self.tend().await) => {}
+            () = drift::watch(self) => {}
+        }
+        lock.release().await;
+    }
+
+    async fn every_round(&self, step: impl AsyncFn() -> Result<(), KeeperError>) {
+        loop {
+            if let Err(error) = step().await {
+                tracing::warn!(%error, "the keeper could not finish a round");
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// Rebuilds every sale that the ledger does not have or that it cannot be trusted with.
+    pub async fn rebuild_untrusted(&self) -> Result<(), KeeperError> {
+        let mut untrusted = Vec::new();
+        for sale in self.store.sales().await? {
+            match self.ledger.sale(&sale.sale.id).await? {
+                SaleLookup::Trusted(_) => {}
+                SaleLookup::Untrusted | SaleLookup::Absent => untrusted.push(sale),
+            }
+        }
+        if untrusted.is_empty() { Ok(()) } else { rebuild::rebuild(self, &untrusted).await }
+    }
+
+    /// Looks after every sale that the ledger has: its outbox and its stock.
+    pub async fn tend(&self) -> Result<(), KeeperError> {
+        for (stored, ledger) in self.trusted_sales().await? {
+            relay::publish_stale(self, &ledger).await?;
+            adjust::realign(self, &stored, &ledger).await?;
+        }
+        Ok(())
+    }
+
+    /// The sales that the ledger has, verified, each as both sides see it.
+    async fn trusted_sales(&self) -> Result<Vec<(StoredSale, LedgerSale)>, KeeperError> {
+        let mut sales = Vec::new();
+        for stored in self.store.sales().await? {
+            if let SaleLookup::Trusted(ledger) = self.ledger.sale(&stored.sale.id).await? {
+                sales.push((stored, ledger));
+            }
+        }
+        Ok(sales)
+    }
+}
+
+/// Returns when the lock is not surely held any more.
+async fn lost(lock: &mut KeeperLock) {
+    while lock.still_held().await {
+        tokio::time::sleep(LOCK_CHECK).await;
+    }
+}

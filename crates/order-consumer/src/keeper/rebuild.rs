@@ -1,0 +1,119 @@
+//! Loads sales into the ledger from the store, behind the fence. The first load of a new sale is the same
+//! path with nothing to wait for.
+//!
+//! 1. Take the next epoch in the store and take the fence off in the ledger: from here on it decides nothing.
+//! 2. Wait as long as an order that was reserved before may still be answered `accepted`.
+//! 3. Publish what survived in the outboxes.
+//! 4. Wait until the consumers have written the log up to where it ends now. Whatever was answered
+//!    `accepted` is then in the store.
+//! 5. Admit the new epoch in the store: what comes later from an older one, and is not known, is refused. The
+//!    sale's orders stand still.
+//! 6. Load them, from one snapshot, and swap them in: if the ledger still carries this epoch.
+
+use std::time::Duration;
+
+use metrics::{counter, histogram};
+use seckill_core::{
+    ledger::{ACCEPT_WITHIN, load::SwapOutcome},
+    sale::SaleId,
+    store::StoredSale,
+};
+use tokio::time::Instant;
+
+use super::{Keeper, KeeperError, relay};
+
+/// How long orders reserved under the old fence may still be answered `accepted`, and a margin for an
+/// acknowledgement that was in time but is still on its way into the end offsets.
+const LAST_ACCEPTED: Duration = ACCEPT_WITHIN.saturating_add(Duration::from_secs(1));
+const DRAIN_CHECK: Duration = Duration::from_millis(100);
+/// Most orders of an outbox that are published in one go.
+const OUTBOX_PAGE: usize = 100_000;
+
+/// A sale under the epoch of this rebuild.
+struct Begun {
+    sale: SaleId,
+    epoch: u64,
+    first_load: bool,
+}
+
+/// Rebuilds `sales` together: they share the waiting.
+pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), KeeperError> {
+    let started = Instant::now();
+    let begun = begin(keeper, sales).await?;
+    if begun.iter().any(|sale| !sale.first_load) {
+        tracing::warn!(sales = begun.len(), "the ledger is not to be trusted: rebuilding");
+        tokio::time::sleep(LAST_ACCEPTED).await;
+        for sale in &begun {
+            publish_survivors(keeper, &sale.sale).await?;
+        }
+        drained(keeper).await?;
+    }
+    for sale in begun {
+        load(keeper, &sale).await?;
+    }
+    histogram!("seckill_keeper_rebuild_seconds").record(started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn begin(keeper: &Keeper, sales: &[StoredSale]) -> Result<Vec<Begun>, KeeperError> {
+    let mut begun = Vec::with_capacity(sales.len());
+    for stored in sales {
+        let sale = stored.sale.id.clone();
+        let Some(epoch) = keeper.store.take_rebuild_epoch(&sale).await? else { continue };
+        if keeper.ledger.begin_rebuild(&sale, epoch).await? {
+            // An epoch that was only taken has loaded nothing: no order can have been reserved in it.
+            begun.push(Begun { sale, epoch, first_load: stored.epoch == 0 });
+        } else {
+            tracing::info!(%sale, epoch, "another rebuild has begun since");
+        }
+    }
+    Ok(begun)
+}
+
+async fn publish_survivors(keeper: &Keeper, sale: &SaleId) -> Result<(), KeeperError> {
+    let survivors = keeper.ledger.outbox(sale, Duration::ZERO, OUTBOX_PAGE).await?;
+    let published = relay::publish(keeper, &survivors).await?;
+    if published > 0 {
+        tracing::info!(%sale, orders = published, "published what had survived in the outbox");
+    }
+    Ok(())
+}
+
+/// Waits until the consumer group has written the log up to its present end.
+async fn drained(keeper: &Keeper) -> Result<(), KeeperError> {
+    let ends = keeper.observer.end_offsets().await?;
+    while !keeper.observer.has_reached(&ends).await? {
+        tokio::time::sleep(DRAIN_CHECK).await;
+    }
+    Ok(())
+}
+
+async fn load(keeper: &Keeper, begun: &Begun) -> Result<(), KeeperError> {
+    let Begun { sale, epoch, .. } = begun;
+    if !keeper.store.admit_epoch(sale, *epoch).await? {
+        tracing::info!(%sale, epoch, "another rebuild has begun since");
+        return Ok(());
+    }
+    let mut loading = keeper.ledger.start_loading(sale, *epoch).await?;
+    let Some(mut snapshot) = keeper.store.snapshot(sale).await? else { return Ok(()) };
+    loop {
+        let orders = snapshot.next_page().await?;
+        if orders.is_empty() {
+            break;
+        }
+        loading.add(&orders).await?;
+    }
+    let stored = snapshot.sale();
+    if loading.held() != stored.sold {
+        tracing::error!(%sale, held = loading.held(), sold = stored.sold, "the store's orders and its count of them differ");
+    }
+    match loading.swap_in(&stored.sale, stored.adjustment).await? {
+        SwapOutcome::Swapped => {
+            counter!("seckill_keeper_rebuilds_total").increment(1);
+            tracing::info!(%sale, epoch, sold = stored.sold, "the sale is in the ledger");
+        }
+        SwapOutcome::Superseded => tracing::info!(%sale, epoch, "another rebuild has begun since"),
+        SwapOutcome::Incomplete => tracing::warn!(%sale, epoch, "the ledger lost what was being loaded"),
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! `order-consumer`: settings, wiring, and an orderly stop.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use mimalloc::MiMalloc;
+use order_consumer::{
+    consume::Consumer,
+    keeper::Keeper,
+    operation::{self, Readiness},
+    returns,
+};
+use seckill_core::{
+    ledger::StockLedger,
+    order_log::{LogObserver, OrderPublisher, OrderSubscriber},
+    settings::{
+        self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, listen_address,
+    },
+    shutdown,
+    store::{OrderStore, StoreOptions},
+    telemetry::{self, Metrics},
+};
+use secrecy::SecretString;
+use tokio::{runtime::Handle, sync::Notify};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// How long an orderly stop may take, all parts together.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+const REDIS_CONNECTIONS: usize = 8;
+
+/// Writes the orders of the order log into MySQL, and keeps the ledger in step with it.
+#[derive(Parser, Debug)]
+#[command(name = "order-consumer", version)]
+struct Settings {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    kafka: KafkaSettings,
+    #[command(flatten)]
+    group: GroupSettings,
+    #[command(flatten)]
+    log: LogSettings,
+    /// Where /livez, /readyz and /metrics are served
+    #[arg(long, env = "SECKILL_LISTEN", default_value = "0.0.0.0:3001", value_parser = listen_address)]
+    listen: SocketAddr,
+}
+
+#[actix_web::main]
+async fn main() -> ExitCode {
+    let settings: Settings = settings::parse();
+    let urls = settings.database.url().and_then(|database| Ok((database, settings.redis.url()?)));
+    let started = urls.and_then(|urls| telemetry::start_logging(&settings.log).map(|()| urls));
+    let (database, redis) = started.unwrap_or_else(|error| settings::exit_with(&error));
+    match run(&settings, &database, &redis).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: &Settings, database: &SecretString, redis: &SecretString) -> anyhow::Result<()> {
+    let metrics = Metrics::install()?;
+    actix_web::rt::spawn(metrics.clone().keep_up());
+    let listener = TcpListener::bind(settings.listen)
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let (stop, stopping) = shutdown::channel();
+    let store = OrderStore::connect(database, StoreOptions::default())?;
+    let ledger = StockLedger::new(redis, REDIS_CONNECTIONS)?;
+    let observer = LogObserver::new(&settings.kafka, &settings.group)?;
+    let publisher = Arc::new(OrderPublisher::new(&settings.kafka)?);
+    let owed = Arc::new(Notify::new());
+
+    let readiness =
+        Readiness { store: store.clone(), observer: observer.clone(), shutdown: stopping.clone() };
+    let server = operation::serve(listener, metrics, readiness)?;
+    let server_handle = server.handle();
+    actix_web::rt::spawn(server);
+
+    let consumer = Consumer {
+        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group)?,
+        store: store.clone(),
+        dead_letters: publisher.clone(),
+        returns: owed.clone(),
+        runtime: Handle::current(),
+        shutdown: stopping.clone(),
+    };
+    let writing = tokio::task::spawn_blocking(move || consumer.run());
+    let returning = actix_web::rt::spawn(returns::run(store.clone(), ledger.clone(), owed, stopping.clone()));
+    let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };
+    let keeping = actix_web::rt::spawn(keeper.run(stopping.clone()));
+
+    tracing::info!(listen = %settings.listen, "writing orders");
+    tokio::pin!(writing);
+    let written = tokio::select! {
+        signal = shutdown::signalled() => {
+            tracing::info!(signal = signal?, "stopping");
+            stop.request();
+            shutdown::drain("the batch under way", STOP_WITHIN, writing).await
+        }
+        written = &mut writing => Some(written),
+    };
+    stop.request();
+    shutdown::drain("the keeper", Duration::from_secs(2), futures_util::future::join(returning, keeping))
+        .await;
+    publisher.flush(Duration::from_secs(2)).await?;
+    server_handle.stop(true).await;
+    match written {
+        Some(written) => written.context("the writer panicked")?.context("the writer failed"),
+        None => anyhow::bail!("the writer did not stop in time"),
+    }
+}

@@ -1,0 +1,110 @@
+//! The keeper: what was cut off between ledger, log and store is mended.
+
+use std::time::Duration;
+
+use seckill_core::{
+    ledger::{AdjustOutcome, OrderLookup, ReserveOutcome, SaleLookup},
+    order::OrderStatus,
+    sale::SaleSwitch,
+    store::{AdjustmentRequest, BeginAdjustment, StockChange},
+};
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_p4_a_lost_ledger_is_rebuilt_from_log_and_store() {
+    let world = World::open(10).await;
+    let written = world.buy(2).await;
+    world.consume(1).await;
+    let in_the_log = world.buy(3).await;
+    let never_published = world.reserve(4).await;
+    world.lose_the_ledger().await;
+    assert_eq!(world.ledger.sale(&world.sale).await.unwrap(), SaleLookup::Absent);
+
+    // A rebuild waits for the consumers: run one beside it.
+    let (rebuilt, ()) = futures_util::join!(world.keeper.rebuild_untrusted(), world.consume(1));
+    rebuilt.unwrap();
+    let ledger = world.ledger_sale().await;
+    assert_eq!((ledger.remaining, ledger.epoch, ledger.orders), (5, 2, 2));
+
+    // A retry of either gets its old answer; what the log never had is taken anew.
+    for order in [&written, &in_the_log] {
+        let found = world.ledger.order(&world.sale, order.order.id).await.unwrap();
+        let OrderLookup::Found(found) = found else { panic!("{found:?}") };
+        assert_eq!(found.order.openid, order.order.openid);
+    }
+    let retry = world.reservation(never_published.order.id, 4);
+    let outcome = world.ledger.reserve(&world.sale, &[retry]).await.unwrap().remove(0);
+    assert!(matches!(outcome, ReserveOutcome::Reserved(order) if order.epoch == 2));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_an_event_from_before_a_rebuild_that_missed_it_is_refused() {
+    let world = World::open(10).await;
+    world.buy(1).await;
+    world.consume(1).await;
+    let stopped_before_publishing = world.reserve(5).await;
+    world.lose_the_ledger().await;
+    world.keeper.rebuild_untrusted().await.unwrap();
+
+    world.publisher.publish_and_wait(&stopped_before_publishing.placed_event()).await.unwrap();
+    world.consume(1).await;
+    assert_eq!(world.status(stopped_before_publishing.order.id).await, None);
+    assert_eq!(world.sold().await, 1);
+    assert_eq!(world.dead_letters(1).await, ["superseded epoch"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_what_an_outbox_still_holds_is_published() {
+    let world = World::open(10).await;
+    let forgotten = world.reserve(2).await;
+    world.keeper.tend().await.unwrap();
+    assert_eq!(world.ledger_sale().await.outbox, 1, "too young to be forgotten");
+    tokio::time::sleep(Duration::from_millis(3200)).await;
+    world.keeper.tend().await.unwrap();
+    assert_eq!(world.ledger_sale().await.outbox, 0);
+    world.consume(1).await;
+    assert_eq!(world.status(forgotten.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_raise_that_missed_the_ledger_is_applied() {
+    let world = World::open(10).await;
+    let mut lock = world.store.lock_sale(&world.sale).await.unwrap().unwrap();
+    let request = AdjustmentRequest {
+        stock: StockChange::To(25),
+        switch: Some(SaleSwitch::Paused),
+        reason: "test".into(),
+        actor: "test".into(),
+        above: 0,
+    };
+    let BeginAdjustment::Begun(pending) = lock.begin(&request).await.unwrap() else { panic!("refused") };
+    pending.commit().await.unwrap();
+    world.keeper.tend().await.unwrap();
+    assert_eq!(world.ledger_sale().await.sale.stock, 10, "an operator is still at work");
+    lock.release().await;
+
+    world.keeper.tend().await.unwrap();
+    let ledger = world.ledger_sale().await;
+    assert_eq!((ledger.sale.stock, ledger.remaining, ledger.sale.switch), (25, 25, SaleSwitch::Paused));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_lowering_that_the_store_never_had_is_taken_back() {
+    let world = World::open(10).await;
+    world.buy(4).await;
+    let number = world.ledger_sale().await.adjustment + 5;
+    let lowered = world.ledger.adjust(&world.sale, number, 6, SaleSwitch::Open, None).await.unwrap();
+    assert_eq!(lowered, AdjustOutcome::Applied { remaining: 2 });
+    world.keeper.tend().await.unwrap();
+    let ledger = world.ledger_sale().await;
+    assert_eq!((ledger.sale.stock, ledger.remaining), (10, 6));
+    assert!(ledger.adjustment > number);
+    world.keeper.tend().await.unwrap();
+    assert_eq!(world.ledger_sale().await.adjustment, ledger.adjustment, "mended once");
+    world.end().await;
+}

@@ -1,0 +1,6 @@
+//! The consumer and the keeper on real Redis, Kafka and MySQL (`eval "$(scripts/services env)"`): each test
+//! with its own database, topic, group and sale.
+
+mod keeping;
+mod world;
+mod writing;

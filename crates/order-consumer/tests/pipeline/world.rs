@@ -1,0 +1,203 @@
+//! Everything one test works with, and nobody else.
+
+use std::{sync::Arc, time::Duration};
+
+use order_consumer::{consume::Consumer, keeper::Keeper};
+use seckill_core::{
+    event::{OrderEvent, OrderEventKind},
+    ledger::{LedgerOrder, LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger},
+    order::{BuyerId, Goods, OrderId, OrderRequest, OrderStatus, Quantity, Units},
+    order_log::{LogObserver, OrderPublisher, OrderSubscriber, topics},
+    sale::{Sale, SaleId, SaleSwitch},
+    settings::{GroupSettings, KafkaSettings, TopicSettings},
+    shutdown::{self, ShutdownSwitch},
+    store::{OrderStore, StoreOptions},
+    testing::TestDatabase,
+};
+use tokio::{runtime::Handle, sync::Notify, time::Instant};
+
+pub struct World {
+    /// Dropped with the world.
+    _database: TestDatabase,
+    pub store: OrderStore,
+    pub ledger: StockLedger,
+    pub publisher: Arc<OrderPublisher>,
+    pub kafka: KafkaSettings,
+    pub group: GroupSettings,
+    pub sale: SaleId,
+    pub keeper: Keeper,
+    pub owed: Arc<Notify>,
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: eval \"$(scripts/services env)\""))
+}
+
+impl World {
+    /// A world whose only sale has `stock` units, in the store and not yet in the ledger.
+    pub async fn new(stock: Units) -> Self {
+        let name = OrderId::fresh().to_string();
+        let kafka = KafkaSettings {
+            kafka_brokers: variable("KAFKA_BROKERS"),
+            orders_topic: format!("test-{name}"),
+            dead_letter_topic: format!("test-{name}-dead"),
+        };
+        topics::create(&kafka, &TopicSettings { orders_partitions: 3, replication_factor: 1 }).await.unwrap();
+        let group = GroupSettings { consumer_group: format!("test-{name}") };
+        let database = TestDatabase::create().await;
+        let store = database.store();
+        database.execute("DELETE FROM sales").await;
+        let sale = Sale {
+            id: SaleId::parse(&format!("test-{name}")).unwrap(),
+            title: "Test".into(),
+            stock,
+            per_buyer_limit: None,
+            opens_at: None,
+            closes_at: None,
+            switch: SaleSwitch::Open,
+        };
+        store.create_sale(&sale, "test").await.unwrap();
+        let ledger = StockLedger::new(&variable("REDIS_URL").into(), 4).unwrap();
+        let publisher = Arc::new(OrderPublisher::new(&kafka).unwrap());
+        let keeper = Keeper {
+            store: store.clone(),
+            ledger: ledger.clone(),
+            publisher: publisher.clone(),
+            observer: LogObserver::new(&kafka, &group).unwrap(),
+        };
+        let owed = Arc::new(Notify::new());
+        Self { _database: database, store, ledger, publisher, kafka, group, sale: sale.id, keeper, owed }
+    }
+
+    /// The same, with the sale loaded by the keeper.
+    pub async fn open(stock: Units) -> Self {
+        let world = Self::new(stock).await;
+        world.keeper.rebuild_untrusted().await.unwrap();
+        assert_eq!(world.ledger_sale().await.remaining, stock);
+        world
+    }
+
+    pub fn consumer(&self) -> (Consumer, ShutdownSwitch) {
+        self.consumer_of(self.store.clone())
+    }
+
+    pub fn consumer_of(&self, store: OrderStore) -> (Consumer, ShutdownSwitch) {
+        let (stop, stopping) = shutdown::channel();
+        let consumer = Consumer {
+            subscriber: OrderSubscriber::new(&self.kafka, &self.group).unwrap(),
+            store,
+            dead_letters: self.publisher.clone(),
+            returns: self.owed.clone(),
+            runtime: Handle::current(),
+            shutdown: stopping,
+        };
+        (consumer, stop)
+    }
+
+    /// Lets a consumer work until it has seen `events` events, then stops it in good order.
+    pub async fn consume(&self, events: usize) {
+        let (mut consumer, _stop) = self.consumer();
+        let work = tokio::task::spawn_blocking(move || {
+            let started = std::time::Instant::now();
+            let mut seen = 0;
+            while seen < events {
+                assert!(started.elapsed() < Duration::from_secs(30), "only {seen} of {events} events came");
+                seen += consumer.step().unwrap();
+            }
+            consumer.subscriber.close().unwrap();
+            seen
+        });
+        assert_eq!(work.await.unwrap(), events);
+    }
+
+    pub fn reservation(&self, id: OrderId, quantity: u64) -> Reservation {
+        let request = OrderRequest {
+            buyer: BuyerId::parse(id.to_string()).unwrap(),
+            goods: Goods::parse("phone").unwrap(),
+            quantity: Quantity::new(quantity).unwrap(),
+            remark: None,
+        };
+        Reservation { sale: self.sale.clone(), id, request }
+    }
+
+    /// Takes units in the ledger, as an API does before it publishes.
+    pub async fn reserve(&self, quantity: u64) -> LedgerOrder {
+        let ask = self.reservation(OrderId::fresh(), quantity);
+        match self.ledger.reserve(&self.sale, &[ask]).await.unwrap().remove(0) {
+            ReserveOutcome::Reserved(order) => order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// All that an API does for an order.
+    pub async fn buy(&self, quantity: u64) -> LedgerOrder {
+        let order = self.reserve(quantity).await;
+        self.publisher.publish_and_wait(&order.placed_event()).await.unwrap();
+        self.ledger.settle(&self.sale, order.epoch, &[order.order.id]).await.unwrap();
+        order
+    }
+
+    pub async fn cancel(&self, order: &LedgerOrder) {
+        let event = OrderEvent { kind: OrderEventKind::Cancelled, ..order.placed_event() };
+        self.publisher.publish_and_wait(&event).await.unwrap();
+    }
+
+    pub async fn status(&self, id: OrderId) -> Option<OrderStatus> {
+        self.store.order(&self.sale, id).await.unwrap().map(|order| order.status)
+    }
+
+    pub async fn sold(&self) -> Units {
+        self.store.sale(&self.sale).await.unwrap().unwrap().sold
+    }
+
+    pub async fn ledger_sale(&self) -> LedgerSale {
+        match self.ledger.sale(&self.sale).await.unwrap() {
+            SaleLookup::Trusted(sale) => sale,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes the sale's keys away, as FLUSHALL would.
+    pub async fn lose_the_ledger(&self) {
+        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
+        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let pattern = format!("seckill:{{{}}}:*", self.sale);
+        let keys: Vec<String> =
+            deadpool_redis::redis::cmd("KEYS").arg(pattern).query_async(&mut raw).await.unwrap();
+        if !keys.is_empty() {
+            deadpool_redis::redis::cmd("DEL").arg(keys).query_async::<()>(&mut raw).await.unwrap();
+        }
+    }
+
+    /// The reasons of the dead letters, waiting until there are `count`.
+    pub async fn dead_letters(&self, count: usize) -> Vec<String> {
+        let dead = KafkaSettings { orders_topic: self.kafka.dead_letter_topic.clone(), ..self.kafka.clone() };
+        let group = GroupSettings { consumer_group: format!("{}-dead", self.group.consumer_group) };
+        let observer = LogObserver::new(&dead, &group).unwrap();
+        let started = Instant::now();
+        loop {
+            let letters = observer.undone().await.unwrap();
+            if letters.len() >= count || started.elapsed() > Duration::from_secs(10) {
+                let reason = |name: &str, headers: &[(String, Option<Vec<u8>>)]| {
+                    let found =
+                        headers.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.clone());
+                    String::from_utf8(found.unwrap_or_default()).unwrap()
+                };
+                return letters.iter().map(|letter| reason("error", &letter.headers)).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Takes everything away that this test made.
+    pub async fn end(self) {
+        self.lose_the_ledger().await;
+        topics::delete(&self.kafka).await.unwrap();
+    }
+
+    /// A store that is away.
+    pub fn no_store() -> OrderStore {
+        OrderStore::connect(&"mysql://nobody:nothing@127.0.0.1:1/nowhere".into(), StoreOptions::default())
+            .unwrap()
+    }
+}

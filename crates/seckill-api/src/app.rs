@@ -1,0 +1,160 @@
+//! Building the server, running it, and stopping it without losing what was answered.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    web::Data,
+};
+use seckill_core::{
+    ledger::StockLedger, order::OrderIdSecret, order_log::OrderPublisher, sale::SaleId, shutdown,
+    store::OrderStore, telemetry::Metrics,
+};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+
+use crate::{
+    measures::HttpMeasures, purchase::Purchases, readiness::Readiness, reading::Readings, routes,
+    settings::LimitSettings,
+};
+
+/// How long the head of a request may take, from the first byte or the connection's start. Later than that,
+/// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
+/// answered by the HTTP machinery itself, with the bare status, and closed.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+const BACKLOG: u32 = 4096;
+
+/// At a stop: how long requests under way may take. An order takes at most `ACCEPT_WITHIN`.
+const FINISH_REQUESTS_WITHIN: Duration = Duration::from_secs(10);
+/// At a stop: how long what was decided may take to be acknowledged, settled and flushed.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the server is made of.
+pub struct Parts {
+    /// Where orders are decided.
+    pub ledger: StockLedger,
+    /// Where they are kept.
+    pub store: OrderStore,
+    /// Where they are made durable.
+    pub publisher: Arc<OrderPublisher>,
+    /// The topic that `publisher` publishes to.
+    pub orders_topic: String,
+    /// What is measured.
+    pub metrics: Metrics,
+    /// Makes order ids of idempotency keys.
+    pub order_id_secret: OrderIdSecret,
+    /// The operator's token; none: no operator's routes.
+    pub admin_token: Option<SecretString>,
+    /// The sale of `POST /seckill/add`.
+    pub default_sale: SaleId,
+}
+
+/// What every handler may use.
+pub struct Services {
+    pub(crate) purchases: Purchases,
+    pub(crate) readings: Readings,
+    pub(crate) readiness: Readiness,
+    pub(crate) publisher: Arc<OrderPublisher>,
+    pub(crate) metrics: Metrics,
+    pub(crate) orders_topic: String,
+    pub(crate) default_sale: SaleId,
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+/// A server that is bound and not running yet.
+pub struct Api {
+    server: Server,
+    address: SocketAddr,
+    stopping: Arc<AtomicBool>,
+    lame_duck: Duration,
+    publisher: Arc<OrderPublisher>,
+    purchases: JoinHandle<()>,
+}
+
+impl Api {
+    /// Binds `listen` (port 0: any free one) and makes everything ready to run.
+    pub fn build(listen: SocketAddr, limits: &LimitSettings, parts: Parts) -> io::Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let publisher = Arc::clone(&parts.publisher);
+        let (services, purchases) = services(parts, limits, &stopping);
+        let (services, measures) = (Data::new(services), HttpMeasures::default());
+        let workers = match limits.workers {
+            Some(workers) => workers.get(),
+            None => std::thread::available_parallelism()?.get(),
+        };
+        let server = HttpServer::new(move || {
+            App::new().app_data(services.clone()).configure(|config| routes::configure(config, &measures))
+        })
+        .workers(workers)
+        .max_connections(limits.max_connections.get())
+        .backlog(BACKLOG)
+        .client_request_timeout(HEAD_WITHIN)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(FINISH_REQUESTS_WITHIN.as_secs())
+        .disable_signals()
+        .bind(listen)?;
+        let address = server.addrs()[0];
+        let lame_duck = limits.lame_duck();
+        Ok(Self { server: server.run(), address, stopping, lame_duck, publisher, purchases })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then stops: unready at once; after a moment no new connections; requests
+    /// under way are finished; what was decided is published, acknowledged and settled.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let handle: ServerHandle = self.server.handle();
+        let server = tokio::spawn(self.server);
+        let mut server = std::pin::pin!(server);
+        tokio::select! {
+            ended = &mut server => return ended.map_err(io::Error::other)?,
+            () = shutdown => {}
+        }
+        self.stopping.store(true, Ordering::Release);
+        tokio::time::sleep(self.lame_duck).await;
+        handle.stop(true).await;
+        server.await.map_err(io::Error::other)??;
+        // The queue's task ends when all that was submitted is decided and all that was published is settled.
+        shutdown::drain("orders on their way", DRAIN_WITHIN, self.purchases).await;
+        if let Err(error) = self.publisher.flush(DRAIN_WITHIN).await {
+            tracing::error!(%error, "some events were not acknowledged; the relay publishes them again");
+        }
+        Ok(())
+    }
+}
+
+fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) -> (Services, JoinHandle<()>) {
+    let readings = Readings::new(parts.ledger.clone(), parts.store);
+    let publisher = parts.publisher;
+    let (purchases, task) = Purchases::start(
+        parts.ledger,
+        Arc::clone(&publisher),
+        parts.order_id_secret,
+        readings.clone(),
+        limits.queue_capacity.get(),
+    );
+    let services = Services {
+        purchases,
+        readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
+        readings,
+        publisher,
+        metrics: parts.metrics,
+        orders_topic: parts.orders_topic,
+        default_sale: parts.default_sale,
+        stopping: Arc::clone(stopping),
+    };
+    (services, task)
+}

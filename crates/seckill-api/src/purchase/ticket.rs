@@ -1,0 +1,154 @@
+//! What waits for a reservation: where its answer goes, and what becomes of its event.
+//!
+//! Everything here runs on the ledger's batching task or on Kafka's thread, never on a connection's: a client
+//! that hangs up changes nothing, and an order costs no task of its own.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use seckill_core::{
+    ledger::{LedgerError, LedgerOrder, RecordState, ReserveOutcome, Settled},
+    order_log::{Delivery, OrderPublisher, Position},
+    sale::SaleId,
+};
+use tokio::sync::{mpsc::UnboundedSender, oneshot};
+
+use super::{PurchaseMeasures, SoldOutMemory};
+use crate::refusal::Refusal;
+
+/// How a reservation ended.
+pub enum Resolution {
+    /// The order stands as the ledger has it, and its event is in the order log (or it is a tombstone).
+    Known,
+    /// Its event was acknowledged within the time, there.
+    Acknowledged(Position),
+    /// Whether its event is or will be in the order log is not known.
+    Unacknowledged,
+    /// The ledger's own answer is not known.
+    Undecided,
+    /// It was not taken.
+    Refused(Refusal),
+    /// The ledger does not know the sale.
+    Absent,
+}
+
+/// What the ledger decided, for the waiting side to read at any time.
+#[derive(Clone, Default)]
+pub struct Decision(Arc<OnceLock<Decided>>);
+
+/// An order as the ledger has it.
+#[derive(Clone)]
+pub struct Decided {
+    /// The order.
+    pub order: LedgerOrder,
+    /// Whether the ledger had it before.
+    pub replayed: bool,
+}
+
+impl Decision {
+    /// What was decided, if it is known that an order stands.
+    pub fn into_inner(self) -> Option<Decided> {
+        Arc::try_unwrap(self.0).map_or_else(|shared| shared.get().cloned(), OnceLock::into_inner)
+    }
+}
+
+/// Travels with a reservation through the queue.
+pub struct Ticket {
+    /// Where the end is told.
+    pub resolution: oneshot::Sender<Resolution>,
+    /// Where the decision is written before its event is published.
+    pub decision: Decision,
+    /// An acknowledgement later than this does not count.
+    pub deadline: Instant,
+    /// Whether the answer needs the place in the order log, so that a replay is published once more.
+    pub wants_position: bool,
+    /// Where acknowledged orders go. In the ticket and in its delivery, so that the channel closes
+    /// when the last order on its way has been acknowledged.
+    pub settled: UnboundedSender<Settled>,
+}
+
+/// Goes on with decided reservations.
+pub struct Desk {
+    /// Where events go.
+    pub publisher: Arc<OrderPublisher>,
+    /// Who wants to know of a sold-out sale.
+    pub sold_out: Arc<SoldOutMemory>,
+    /// What is measured.
+    pub measures: Arc<PurchaseMeasures>,
+}
+
+impl Desk {
+    /// Takes the ledger's answer to one reservation of `sale`. Does not block.
+    pub fn decided(&self, sale: &SaleId, ticket: Ticket, outcome: Result<ReserveOutcome, LedgerError>) {
+        self.measures.decided(&outcome);
+        let refusal = match outcome {
+            Ok(ReserveOutcome::Reserved(order)) => return self.publish(order, false, ticket),
+            Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
+            Ok(ReserveOutcome::SoldOut { remaining }) => {
+                self.sold_out.remember(sale, remaining, Instant::now());
+                Refusal::SoldOut
+            }
+            Ok(ReserveOutcome::LimitReached) => Refusal::LimitReached,
+            Ok(ReserveOutcome::NotOpen { opens_at }) => Refusal::NotOpen { opens_at },
+            Ok(ReserveOutcome::Ended) => Refusal::Ended,
+            Ok(ReserveOutcome::Paused) => Refusal::Paused,
+            Ok(ReserveOutcome::Conflict) => Refusal::Conflict,
+            Ok(ReserveOutcome::Untrusted) => Refusal::LedgerRecovering,
+            Ok(ReserveOutcome::Absent) => return ticket.end(Resolution::Absent),
+            Err(LedgerError::Unavailable(_)) => Refusal::LedgerUnavailable,
+            // The script may have run: what it answered is not known.
+            Err(LedgerError::Unknown(_) | LedgerError::Corrupt(_)) => {
+                return ticket.end(Resolution::Undecided);
+            }
+        };
+        ticket.end(Resolution::Refused(refusal));
+    }
+
+    fn replayed(&self, order: LedgerOrder, ticket: Ticket) {
+        let live = order.state == RecordState::Live;
+        if live && (order.in_outbox || ticket.wants_position) {
+            // It may or may not be in the log: one that is there twice is written once.
+            return self.publish(order, true, ticket);
+        }
+        ticket.note(order, true);
+        ticket.end(Resolution::Known);
+    }
+
+    fn publish(&self, order: LedgerOrder, replayed: bool, ticket: Ticket) {
+        let event = order.placed_event();
+        let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
+        ticket.note(order, replayed);
+        let Ticket { resolution, deadline, settled: settled_sender, .. } = ticket;
+        self.publisher.publish(&event, move |delivery: Delivery| {
+            let end = match delivery {
+                Ok(position) => {
+                    // Nobody listens any more once the process is at its end: the relay will see to it.
+                    let _ = settled_sender.send(settled);
+                    if Instant::now() <= deadline {
+                        Resolution::Acknowledged(position)
+                    } else {
+                        Resolution::Unacknowledged
+                    }
+                }
+                // It may be there all the same: the relay publishes it again.
+                Err(_) => Resolution::Unacknowledged,
+            };
+            // The client may have hung up.
+            let _ = resolution.send(end);
+        });
+    }
+}
+
+impl Ticket {
+    fn note(&self, order: LedgerOrder, replayed: bool) {
+        let first = self.decision.0.set(Decided { order, replayed });
+        debug_assert!(first.is_ok(), "a ticket is decided once");
+    }
+
+    fn end(self, resolution: Resolution) {
+        // The client may have hung up.
+        let _ = self.resolution.send(resolution);
+    }
+}

@@ -1,0 +1,53 @@
+//! Every way in which a use case can end without doing what was asked. `problem.rs` puts them into HTTP.
+
+use jiff::Timestamp;
+use seckill_core::ledger::LedgerError;
+
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Fewer units are left than asked.
+    SoldOut,
+    /// The buyer would hold more units than the sale allows.
+    LimitReached,
+    /// The window has not opened.
+    NotOpen {
+        /// When it will.
+        opens_at: Option<Timestamp>,
+    },
+    /// The sale is over.
+    Ended,
+    /// The operator has paused the sale.
+    Paused,
+    /// The key was used with another body.
+    Conflict,
+    /// There is no such sale.
+    SaleNotFound,
+    /// The sale has no such order.
+    OrderNotFound,
+    /// The order was rejected: it cannot be cancelled.
+    OrderFinal,
+    /// Too much waits already.
+    Overloaded,
+    /// Redis cannot be reached.
+    LedgerUnavailable,
+    /// The sale must be loaded into the ledger, or rebuilt there.
+    LedgerRecovering,
+    /// Kafka acknowledges nothing.
+    OrderLogUnavailable,
+    /// Kafka did not acknowledge a cancellation in time: it may still come to be.
+    CancellationUnknown,
+    /// MySQL cannot be reached.
+    StoreUnavailable,
+}
+
+/// Why the ledger gave no answer to a question that changes nothing.
+impl From<LedgerError> for Refusal {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Unavailable(_) | LedgerError::Unknown(_) => Self::LedgerUnavailable,
+            // It can be read again once the keeper has rebuilt it.
+            LedgerError::Corrupt(_) => Self::LedgerRecovering,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The routes: which path leads to which handler, what each path takes, and what is measured of it.
+
+mod legacy;
+mod operation;
+mod orders;
+mod sales;
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse, Route,
+    body::MessageBody,
+    dev::{HttpServiceFactory, Service, ServiceResponse},
+    guard,
+    http::{StatusCode, header},
+    web::{self, Bytes, ServiceConfig},
+};
+use seckill_core::{order::OrderId, sale::SaleId};
+use serde::Serialize;
+
+use crate::{measures::HttpMeasures, problem::Problem};
+
+/// Puts every route in place.
+pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
+    legacy::configure(config, measures);
+    sales::configure(config, measures);
+    orders::configure(config, measures);
+    operation::configure(config, measures);
+    let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
+    config.service(unknown);
+}
+
+async fn not_found() -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found())
+}
+
+/// A path that takes the methods `allow` by `routes`, answers 405 to others, and is measured.
+fn resource(
+    measures: &HttpMeasures,
+    path: &'static str,
+    allow: &'static str,
+    routes: Vec<Route>,
+) -> impl HttpServiceFactory + 'static {
+    let measure = measures.path(path);
+    let mut resource = web::resource(path);
+    for route in routes {
+        resource = resource.route(route);
+    }
+    let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
+    resource.default_service(web::to(refuse)).wrap_fn(move |request, service| {
+        let (measure, started) = (Arc::clone(&measure), Instant::now());
+        let answer = service.call(request);
+        async move {
+            let answer = answer.await;
+            measure.answered(status(&answer), started.elapsed());
+            answer
+        }
+    })
+}
+
+fn status<B: MessageBody>(answer: &Result<ServiceResponse<B>, Error>) -> StatusCode {
+    match answer {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    }
+}
+
+/// The methods of a path that is only read.
+const READ_ONLY: &str = "GET, HEAD";
+
+/// `GET` and, as HTTP wants it wherever there is `GET`, `HEAD`.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// An answer in JSON.
+fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+    let mut body = Vec::with_capacity(512);
+    serde_json::to_writer(&mut body, value).expect("every answer is JSON");
+    json_bytes(status, body.into())
+}
+
+/// An answer in JSON that was made before.
+fn json_bytes(status: StatusCode, body: Bytes) -> HttpResponse {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CONTENT_TYPE, header::HeaderValue::from_static("application/json")));
+    response.body(body)
+}
+
+/// The sale that the path names.
+fn sale_in_path(request: &HttpRequest) -> Result<SaleId, Problem> {
+    SaleId::parse(request.match_info().query("sale"))
+        .map_err(|invalid| Problem::malformed(format!("the sale in the path is not one: {invalid}")))
+}
+
+/// The order that the path names.
+fn order_in_path(request: &HttpRequest) -> Result<OrderId, Problem> {
+    OrderId::parse(request.match_info().query("id"))
+        .ok_or_else(|| Problem::malformed("the order in the path is not a UUID in its hyphenated form"))
+}

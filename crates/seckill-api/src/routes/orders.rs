@@ -1,0 +1,77 @@
+//! `/v1/sales/{sale}/orders`: taking an order and looking it up.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue, LOCATION},
+    },
+    web::{self, Data, Payload, ServiceConfig},
+};
+use seckill_core::order::IdempotencyKey;
+
+use super::{READ_ONLY, get, json, order_in_path, resource, sale_in_path};
+use crate::{
+    app::Services,
+    body,
+    measures::HttpMeasures,
+    order_body::{self, Dialect},
+    problem::Problem,
+    purchase::{Placed, Purchase},
+};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
+    config
+        .service(resource(measures, "/v1/sales/{sale}/orders", "POST", vec![web::post().to(place)]))
+        .service(resource(measures, "/v1/sales/{sale}/orders/{id}", READ_ONLY, vec![get().to(show)]));
+}
+
+async fn place(
+    request: HttpRequest,
+    payload: Payload,
+    services: Data<Services>,
+) -> Result<HttpResponse, Problem> {
+    let sale = sale_in_path(&request)?;
+    let text = body::read(&request, payload).await?;
+    let key = key_of(&request)?;
+    let order = order_body::parse(&text, Dialect::V1)?;
+    let purchase = Purchase { sale, request: order, key, wants_position: false };
+    Ok(accepted(&services.purchases.place(purchase).await?))
+}
+
+async fn show(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
+    let (sale, id) = (sale_in_path(&request)?, order_in_path(&request)?);
+    Ok(json(StatusCode::OK, &services.readings.order(&sale, id).await?))
+}
+
+/// The 202 with the order.
+pub(super) fn accepted(placed: &Placed) -> HttpResponse {
+    let mut response = json(StatusCode::ACCEPTED, &placed.order);
+    let location = format!("/v1/sales/{}/orders/{}", placed.order.sale, placed.order.id);
+    let location = HeaderValue::from_str(&location).expect("ids are visible ASCII");
+    response.headers_mut().insert(LOCATION, location);
+    mark_replay(&mut response, placed);
+    response
+}
+
+/// Says on the answer to a retry that it is one.
+pub(super) fn mark_replay(response: &mut HttpResponse, placed: &Placed) {
+    if placed.replayed {
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+/// The request's `Idempotency-Key`, if it has one.
+pub(super) fn key_of(request: &HttpRequest) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut keys = request.headers().get_all(&IDEMPOTENCY_KEY);
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() {
+        return Err(Problem::malformed("there is more than one Idempotency-Key"));
+    }
+    IdempotencyKey::parse(key.as_bytes())
+        .map(Some)
+        .map_err(|out_of_range| Problem::malformed(format!("Idempotency-Key {out_of_range}")))
+}

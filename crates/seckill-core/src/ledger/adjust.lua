@@ -1,0 +1,31 @@
+-- Applies a numbered change of a sale's stock and switch; a number that is not new does nothing.
+--
+-- KEYS  1 sale  2 buyers  3 orders  4 outbox
+-- ARGV  1 number  2 stock, in all  3 state: open, paused or closed
+--       4 units that must be held at that moment, or "" for any
+-- Result, one of
+--   {"absent"}, {"untrusted"}
+--   {"stale", number}        the ledger has applied this number or a later one
+--   {"short", held}          the stock would be less than what live orders hold
+--   {"moved", held}          not as many units are held as ARGV 4 says
+--   {"applied", remaining}
+
+assert(#KEYS == 4 and #ARGV == 4, 'adjust: bad arity')
+local SALE = KEYS[1]
+
+local sale = redis.call('HMGET', SALE, 'fence', 'stock', 'remaining', 'adjustment', 'state')
+if not sale[1] and not sale[5] then return { 'absent' } end
+if sale[1] ~= redis.call('INFO', 'server'):match('run_id:(%x+)')
+  or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) ~= 3 then
+  return { 'untrusted' }
+end
+
+local number, stock = tonumber(ARGV[1]), tonumber(ARGV[2])
+local held = tonumber(sale[2]) - tonumber(sale[3])
+if number <= tonumber(sale[4]) then return { 'stale', tonumber(sale[4]) } end
+if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= held then return { 'moved', held } end
+if stock < held then return { 'short', held } end
+
+redis.call('HSET', SALE, 'stock', ARGV[2], 'remaining', string.format('%.0f', stock - held),
+  'adjustment', ARGV[1], 'state', ARGV[3])
+return { 'applied', stock - held }

@@ -1,0 +1,242 @@
+//! Micro-batching: a task takes whatever waits, has it decided in one call a sale, and hands each answer back.
+//!
+//! One call is under way at a time, so that while Redis works the next batch gathers by itself: under load
+//! batches are large and cheap, and a lone order waits for nobody.
+
+use std::{collections::HashMap, time::Duration};
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use futures_util::future;
+use jiff::Timestamp;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{LedgerError, LedgerOrder, RecordState, ReserveOutcome, StockLedger, change, reserve};
+use crate::{
+    order::{Order, OrderId, OrderRequest, OrderStatus, Units},
+    sale::SaleId,
+};
+
+/// Most orders in one call: beyond that the call gets longer, not cheaper an order.
+pub const MAX_BATCH: usize = 128;
+
+/// How long a call whose answer was lost is repeated. Half of [`super::ACCEPT_WITHIN`]: the rest is the order log's.
+const REPEAT_FOR: Duration = Duration::from_secs(1);
+const REPEAT_PAUSE: Duration = Duration::from_millis(20);
+
+/// An order that asks the ledger for units.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    /// The sale it takes units of.
+    pub sale: SaleId,
+    /// Its identity.
+    pub id: OrderId,
+    /// What it asks for.
+    pub request: OrderRequest,
+}
+
+impl Reservation {
+    pub(super) fn reserved(&self, left: Units, at: Timestamp, epoch: u64) -> LedgerOrder {
+        let (sale, request) = (self.sale.clone(), self.request.clone());
+        let order = Order::new(self.id, sale, request, Some(left), at, OrderStatus::Pending);
+        LedgerOrder { order, epoch, state: RecordState::Live, in_outbox: true }
+    }
+}
+
+/// An order whose event is in the order log, so that the outbox need not keep it.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// Its sale.
+    pub sale: SaleId,
+    /// Its identity.
+    pub id: OrderId,
+    /// The epoch in which its units were taken.
+    pub epoch: u64,
+}
+
+/// The bounded queue in front of the ledger. `T` is what the caller wants back with each answer.
+pub struct ReservationQueue<T> {
+    sender: mpsc::Sender<(Reservation, T)>,
+}
+
+impl<T> Clone for ReservationQueue<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<T: Send + 'static> ReservationQueue<T> {
+    /// Starts the task that decides what is submitted, and takes what is `settled` out of the outbox.
+    ///
+    /// `decided` is called for each order, on that task: it must not block. The task ends when every
+    /// clone of the queue is gone and all that was submitted is decided, and `settled` is closed and empty.
+    pub fn start(
+        ledger: StockLedger,
+        capacity: usize,
+        settled: mpsc::UnboundedReceiver<Settled>,
+        decided: impl FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>) + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
+        let (sender, submitted) = mpsc::channel(capacity);
+        let sizes = metrics::histogram!("seckill_ledger_batch_size");
+        let batcher = Batcher { ledger, connection: None, decided, sizes };
+        (Self { sender }, tokio::spawn(batcher.run(submitted, settled)))
+    }
+
+    /// Puts an order into the queue; gives it back if the queue is full or its task has ended.
+    pub fn submit(&self, reservation: Reservation, ticket: T) -> Result<(), (Reservation, T)> {
+        self.sender.try_send((reservation, ticket)).map_err(|error| match error {
+            TrySendError::Full(submitted) | TrySendError::Closed(submitted) => submitted,
+        })
+    }
+
+    /// How many orders wait.
+    pub fn depth(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+}
+
+struct Batcher<F> {
+    ledger: StockLedger,
+    /// Kept between batches: a checkout from the pool costs a round trip.
+    connection: Option<deadpool_redis::Connection>,
+    decided: F,
+    sizes: metrics::Histogram,
+}
+
+impl<F> Batcher<F> {
+    async fn run<T>(
+        mut self,
+        mut submitted: mpsc::Receiver<(Reservation, T)>,
+        mut settled: mpsc::UnboundedReceiver<Settled>,
+    ) where
+        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+    {
+        let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
+        let (mut orders_open, mut acks_open) = (true, true);
+        while orders_open || acks_open {
+            tokio::select! {
+                received = submitted.recv_many(&mut orders, MAX_BATCH), if orders_open => {
+                    orders_open = received > 0;
+                    // What has been acknowledged meanwhile travels along.
+                    while acks.len() < MAX_BATCH && let Ok(ack) = settled.try_recv() {
+                        acks.push(ack);
+                    }
+                }
+                received = settled.recv_many(&mut acks, MAX_BATCH), if acks_open => {
+                    acks_open = received > 0;
+                    while orders.len() < MAX_BATCH && let Ok(order) = submitted.try_recv() {
+                        orders.push(order);
+                    }
+                }
+            }
+            self.flush(&mut orders, &mut acks).await;
+        }
+    }
+
+    /// Decides `orders` and settles `acks`, all at once; leaves both empty.
+    async fn flush<T>(&mut self, orders: &mut Vec<(Reservation, T)>, acks: &mut Vec<Settled>)
+    where
+        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+    {
+        let batches = by_sale(orders);
+        let connection = self.connection.as_deref();
+        let settling = settle(&self.ledger, connection, std::mem::take(acks));
+        let deciding = batches.iter().map(|batch| decide(&self.ledger, connection, &batch.reservations));
+        let (results, ()) = future::join(future::join_all(deciding), settling).await;
+        if self.connection.is_none() || results.iter().any(Result::is_err) {
+            self.connection = self.ledger.connection().await.ok();
+        }
+        for (batch, result) in batches.into_iter().zip(results) {
+            self.answer(batch, result);
+        }
+    }
+
+    fn answer<T>(&mut self, batch: Batch<T>, result: Result<Vec<ReserveOutcome>, LedgerError>)
+    where
+        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+    {
+        if let Err(error) = &result {
+            tracing::warn!(%error, orders = batch.tickets.len(), "the ledger did not decide a batch");
+        }
+        let count = batch.tickets.len();
+        self.sizes.record(count as f64);
+        let outcomes: Vec<_> = match result {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
+        };
+        for ((reservation, ticket), outcome) in
+            batch.reservations.into_iter().zip(batch.tickets).zip(outcomes)
+        {
+            (self.decided)(reservation, ticket, outcome);
+        }
+    }
+}
+
+/// The orders of one sale that are decided in one call, and what their callers want back.
+struct Batch<T> {
+    reservations: Vec<Reservation>,
+    tickets: Vec<T>,
+}
+
+/// Groups `orders` by sale, in the order in which they came; almost always there is one.
+fn by_sale<T>(orders: &mut Vec<(Reservation, T)>) -> Vec<Batch<T>> {
+    let mut places: HashMap<SaleId, usize> = HashMap::new();
+    let mut batches: Vec<Batch<T>> = Vec::new();
+    for (reservation, ticket) in orders.drain(..) {
+        let place = *places.entry(reservation.sale.clone()).or_insert(batches.len());
+        if place == batches.len() {
+            batches.push(Batch { reservations: Vec::new(), tickets: Vec::new() });
+        }
+        batches[place].reservations.push(reservation);
+        batches[place].tickets.push(ticket);
+    }
+    batches
+}
+
+/// Decides one sale's orders. A call whose answer was lost is repeated: `reserve.lua` answers the second
+/// one from the record that the first one left.
+async fn decide(
+    ledger: &StockLedger,
+    connection: Option<&MultiplexedConnection>,
+    batch: &[Reservation],
+) -> Result<Vec<ReserveOutcome>, LedgerError> {
+    let sale = &batch[0].sale;
+    let started = Instant::now();
+    let first = match connection {
+        Some(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
+        None => ledger.reserve(sale, batch).await,
+    };
+    let mut lost = match first {
+        Err(LedgerError::Unknown(error)) => error,
+        known => return known,
+    };
+    while started.elapsed() < REPEAT_FOR {
+        match ledger.reserve(sale, batch).await {
+            Err(LedgerError::Unknown(error)) => lost = error,
+            // Refused now says nothing of the first call.
+            Err(LedgerError::Unavailable(_)) => tokio::time::sleep(REPEAT_PAUSE).await,
+            known => return known,
+        }
+    }
+    Err(LedgerError::Unknown(lost))
+}
+
+/// Takes settled orders out of the outbox. Failing costs nothing: the relay publishes them once more.
+async fn settle(ledger: &StockLedger, connection: Option<&MultiplexedConnection>, settled: Vec<Settled>) {
+    let mut groups: HashMap<(SaleId, u64), Vec<OrderId>> = HashMap::new();
+    for Settled { sale, id, epoch } in settled {
+        groups.entry((sale, epoch)).or_default().push(id);
+    }
+    for ((sale, epoch), ids) in groups {
+        let result = match connection {
+            Some(connection) => change::settle_on(&mut connection.clone(), &sale, epoch, &ids).await,
+            None => ledger.settle(&sale, epoch, &ids).await,
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, %sale, orders = ids.len(), "settled orders stay in the outbox for the relay");
+        }
+    }
+}

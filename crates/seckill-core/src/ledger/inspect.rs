@@ -1,0 +1,214 @@
+//! Reading the ledger: a sale, an order, the outbox, the live orders.
+
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
+
+use deadpool_redis::redis::{Script, cmd};
+use jiff::Timestamp;
+
+use super::{
+    Entries, Keys, LedgerError, LedgerOrder, RecordState, Reply, StockLedger, parse_time, record, unexpected,
+};
+use crate::{
+    order::{OrderId, Units},
+    sale::{Sale, SaleId, SaleSwitch},
+};
+
+static VIEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("view.lua")));
+static FIND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("find.lua")));
+
+/// How many records are read at once.
+const PAGE: usize = 500;
+
+/// A sale as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerSale {
+    /// Its terms.
+    pub sale: Sale,
+    /// Units that no live order holds.
+    pub remaining: Units,
+    /// The last numbered change that was applied.
+    pub adjustment: u64,
+    /// The epoch in which orders are taken.
+    pub epoch: u64,
+    /// Orders known, tombstones included.
+    pub orders: u64,
+    /// Orders whose events are not known to be in the order log.
+    pub outbox: u64,
+    /// How long the oldest of them has been there.
+    pub outbox_age: Duration,
+    /// The ledger's clock: the one that opens and ends sales.
+    pub now: Timestamp,
+}
+
+/// What the ledger says of a sale.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SaleLookup {
+    /// It has it, verified.
+    Trusted(LedgerSale),
+    /// It must be rebuilt before it decides anything.
+    Untrusted,
+    /// It does not know the sale.
+    Absent,
+}
+
+/// What the ledger says of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderLookup {
+    /// It has it.
+    Found(Box<LedgerOrder>),
+    /// It is sure that there is none.
+    Unknown,
+    /// It must be rebuilt before it says anything.
+    Untrusted,
+    /// It does not know the sale.
+    Absent,
+}
+
+impl StockLedger {
+    /// Whether the ledger answers at all.
+    pub async fn ping(&self) -> Result<(), LedgerError> {
+        Ok(cmd("PING").query_async(&mut *self.connection().await?).await?)
+    }
+
+    /// The server's setting `name`, as `CONFIG GET` tells it; none where there is no such setting.
+    pub async fn server_setting(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        let mut settings: HashMap<String, String> =
+            cmd("CONFIG").arg("GET").arg(name).query_async(&mut *self.connection().await?).await?;
+        Ok(settings.remove(name))
+    }
+
+    /// The ledger's clock.
+    pub async fn now(&self) -> Result<Timestamp, LedgerError> {
+        let (seconds, micros): (i64, i32) = cmd("TIME").query_async(&mut *self.connection().await?).await?;
+        Timestamp::new(seconds, micros * 1000).map_err(|_| unexpected("a time out of range"))
+    }
+
+    /// What the ledger has of a sale.
+    pub async fn sale(&self, sale: &SaleId) -> Result<SaleLookup, LedgerError> {
+        let mut reply = Reply::new(self.run(&VIEW, sale, &[] as &[&str]).await?);
+        match reply.text()?.as_str() {
+            "absent" => Ok(SaleLookup::Absent),
+            "untrusted" => Ok(SaleLookup::Untrusted),
+            "trusted" => Ok(SaleLookup::Trusted(decode_sale(sale, reply)?)),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// What the ledger has of an order.
+    pub async fn order(&self, sale: &SaleId, id: OrderId) -> Result<OrderLookup, LedgerError> {
+        let mut reply = Reply::new(self.run(&FIND, sale, &[id.as_bytes()]).await?);
+        let in_outbox = match reply.text()?.as_str() {
+            "absent" => return Ok(OrderLookup::Absent),
+            "untrusted" => return Ok(OrderLookup::Untrusted),
+            "unknown" => return Ok(OrderLookup::Unknown),
+            "P" => true,
+            "A" => false,
+            other => return Err(unexpected(other)),
+        };
+        let order = record::decode(sale, id, &reply.bytes()?, in_outbox)?;
+        Ok(OrderLookup::Found(Box::new(order)))
+    }
+
+    /// The orders that have been in the outbox for at least `age`, oldest first, at most `limit`.
+    ///
+    /// Asks no fence: what survived in a ledger that lost something is still worth publishing. Entries of
+    /// orders that hold no units any more are left out.
+    pub async fn outbox(
+        &self,
+        sale: &SaleId,
+        age: Duration,
+        limit: usize,
+    ) -> Result<Vec<LedgerOrder>, LedgerError> {
+        let keys = Keys::of(sale);
+        let newest = self.now().await?.as_millisecond() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let ids: Vec<Vec<u8>> = cmd("ZRANGEBYSCORE")
+            .arg(&keys.outbox)
+            .arg("(0") // the sentinel's score is 0
+            .arg(newest)
+            .arg("LIMIT")
+            .arg(0)
+            .arg(limit)
+            .query_async(&mut *self.connection().await?)
+            .await?;
+        let mut orders = Vec::with_capacity(ids.len());
+        for page in ids.chunks(PAGE) {
+            let records: Vec<Option<Vec<u8>>> =
+                cmd("HMGET").arg(&keys.orders).arg(page).query_async(&mut *self.connection().await?).await?;
+            for (id, record) in page.iter().zip(records) {
+                let (Some(id), Some(record)) = (OrderId::from_slice(id), record) else { continue };
+                let order = record::decode(sale, id, &record, true)?;
+                if order.state == RecordState::Live {
+                    orders.push(order);
+                }
+            }
+        }
+        Ok(orders)
+    }
+
+    /// Hands every order that the ledger knows to `visit`, tombstones included. One that changes meanwhile
+    /// may be visited in either state, and more than once.
+    pub async fn visit_orders(
+        &self,
+        sale: &SaleId,
+        mut visit: impl FnMut(LedgerOrder),
+    ) -> Result<(), LedgerError> {
+        let keys = Keys::of(sale);
+        let mut connection = self.connection().await?;
+        let mut cursor = 0_u64;
+        loop {
+            let (next, entries): (u64, Entries) = cmd("HSCAN")
+                .arg(&keys.orders)
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(PAGE)
+                .query_async(&mut *connection)
+                .await?;
+            for (id, record) in entries {
+                if let Some(id) = OrderId::from_slice(&id) {
+                    visit(record::decode(sale, id, &record, false)?);
+                }
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}
+
+fn decode_sale(id: &SaleId, mut reply: Reply) -> Result<LedgerSale, LedgerError> {
+    let now = reply.time()?.ok_or_else(|| unexpected("no time"))?;
+    let (orders, outbox) = (reply.number()?, reply.number()?);
+    let oldest = reply.time()?;
+    let mut fields = HashMap::new();
+    while let Ok(name) = reply.text() {
+        fields.insert(name, reply.text()?);
+    }
+    let missing = |name: &str| LedgerError::Corrupt(format!("sale {id} has no usable {name} in the ledger"));
+    let number =
+        |name: &str| fields.get(name).and_then(|text| text.parse().ok()).ok_or_else(|| missing(name));
+    let time = |name: &str| parse_time(fields.get(name).map_or("", String::as_str));
+
+    let sale = Sale {
+        id: id.clone(),
+        title: fields.get("title").cloned().ok_or_else(|| missing("title"))?,
+        stock: number("stock")?,
+        per_buyer_limit: fields.contains_key("limit").then(|| number("limit")).transpose()?,
+        opens_at: time("opensAt")?,
+        closes_at: time("closesAt")?,
+        switch: fields
+            .get("state")
+            .and_then(|word| SaleSwitch::parse(word))
+            .ok_or_else(|| missing("state"))?,
+    };
+    Ok(LedgerSale {
+        sale,
+        remaining: number("remaining")?,
+        adjustment: number("adjustment")?,
+        epoch: number("epoch")?,
+        orders,
+        outbox,
+        outbox_age: oldest.map_or(Duration::ZERO, |oldest| now.duration_since(oldest).unsigned_abs()),
+        now,
+    })
+}

@@ -1,0 +1,22 @@
+//! What the services share: the domain, and the only code that speaks to Redis, Kafka and MySQL.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`sale`], [`order`] | the domain: ids, quantities, sales, orders and their states |
+//! | [`event`] | what is said on the order log, and its encoding |
+//! | [`ledger`] | Redis: the fast decision, every key and script |
+//! | [`order_log`] | Kafka: what has been decided, every setting of it |
+//! | [`store`] | MySQL: what is true, every statement |
+//! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
+
+pub mod event;
+pub mod ledger;
+pub mod order;
+pub mod order_log;
+pub mod sale;
+pub mod settings;
+pub mod shutdown;
+pub mod store;
+pub mod telemetry;
+#[cfg(feature = "test-support")]
+pub mod testing;

@@ -1,0 +1,114 @@
+//! What can go wrong with the order log, by kind.
+
+use rdkafka::error::KafkaError;
+
+/// Kafka's own name of an error.
+pub type ErrorCode = rdkafka::types::RDKafkaErrorCode;
+
+/// Why something could not be done with the order log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// It does not answer, or not in time. What was asked for may have happened all the same.
+    #[error("the order log did not answer while {doing}: {code}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// Kafka's reason.
+        code: ErrorCode,
+    },
+    /// It, or its client, refused. Trying again will not help.
+    #[error("the order log refused {doing}: {code}")]
+    Kafka {
+        /// What was being done.
+        doing: &'static str,
+        /// Kafka's reason.
+        code: ErrorCode,
+    },
+    /// The client cannot be made from these settings.
+    #[error("the order log's settings cannot be used: {0}")]
+    Config(String),
+}
+
+impl LogError {
+    /// The kind of `code`, met while `doing`.
+    pub(super) fn of_code(doing: &'static str, code: ErrorCode) -> Self {
+        if is_transient(code) { Self::Unavailable { doing, code } } else { Self::Kafka { doing, code } }
+    }
+
+    /// The kind of `error`, met while `doing`.
+    pub(super) fn of(doing: &'static str, error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(code) => Self::of_code(doing, code),
+            // The client's own complaints come as text; they are about what it was given.
+            None => Self::Config(format!("{doing}: {error}")),
+        }
+    }
+
+    /// The error of a time limit of our own.
+    pub(super) fn timed_out(doing: &'static str) -> Self {
+        Self::Unavailable { doing, code: ErrorCode::OperationTimedOut }
+    }
+}
+
+/// Whether the client, or a later attempt, gets over `code` by itself.
+pub(super) fn is_transient(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::AllBrokersDown
+            | ErrorCode::BrokerNotAvailable
+            | ErrorCode::BrokerTransportFailure
+            | ErrorCode::CoordinatorLoadInProgress
+            | ErrorCode::CoordinatorNotAvailable
+            | ErrorCode::LeaderNotAvailable
+            | ErrorCode::MessageTimedOut
+            | ErrorCode::NetworkException
+            | ErrorCode::NotCoordinator
+            | ErrorCode::NotEnoughReplicas
+            | ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::NotLeaderForPartition
+            | ErrorCode::OperationTimedOut
+            | ErrorCode::PollExceeded
+            | ErrorCode::PurgeInflight
+            | ErrorCode::PurgeQueue
+            | ErrorCode::QueueFull
+            | ErrorCode::RebalanceInProgress
+            | ErrorCode::ReplicaNotAvailable
+            | ErrorCode::RequestTimedOut
+            | ErrorCode::Resolve
+            | ErrorCode::TimedOutQueue
+            | ErrorCode::WaitingForCoordinator
+    )
+}
+
+/// Where an event is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The partition.
+    pub partition: i32,
+    /// The offset within it.
+    pub offset: i64,
+}
+
+/// Why an event is not known to be in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// It was never sent, and is not in the log.
+    #[error("the event was not taken: {0}")]
+    NotSent(ErrorCode),
+    /// It may have been sent, and may be in the log or still get there.
+    #[error("the event was not acknowledged: {0}")]
+    Unacknowledged(ErrorCode),
+}
+
+impl From<PublishError> for LogError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::NotSent(code) | PublishError::Unacknowledged(code) => {
+                Self::of_code("publishing an event", code)
+            }
+        }
+    }
+}
+
+/// What became of one publish.
+pub type Delivery = Result<Position, PublishError>;

@@ -1,0 +1,163 @@
+//! Appending to the order log.
+
+use std::time::Duration;
+
+use rdkafka::message::{Header, OwnedHeaders};
+use tokio::sync::oneshot;
+
+use super::{
+    Delivery, ErrorCode, LogError, Position, PublishError, RawEvent, config,
+    producer::{Producer, Record},
+};
+use crate::{
+    event::{OrderEvent, OrderEventKind},
+    settings::KafkaSettings,
+};
+
+/// How much a publisher holds, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct PublisherLimits {
+    /// How long a message may wait for its acknowledgement before it is given up.
+    pub message_timeout: Duration,
+    /// How many messages may wait.
+    pub queue_messages: u32,
+}
+
+impl Default for PublisherLimits {
+    fn default() -> Self {
+        Self { message_timeout: Duration::from_secs(10), queue_messages: 100_000 }
+    }
+}
+
+/// Appends events to the order log, each acknowledged by all replicas in step.
+///
+/// Dropping a publisher gives up what is still on its way: [`OrderPublisher::flush`] first.
+pub struct OrderPublisher {
+    producer: Producer,
+    orders_topic: String,
+    dead_letter_topic: String,
+}
+
+impl OrderPublisher {
+    /// A publisher with the usual limits. It connects in the background.
+    pub fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
+        Self::with_limits(settings, PublisherLimits::default())
+    }
+
+    /// A publisher with `limits`.
+    pub fn with_limits(settings: &KafkaSettings, limits: PublisherLimits) -> Result<Self, LogError> {
+        Ok(Self {
+            producer: Producer::new(config::producer(settings, limits)?)?,
+            orders_topic: settings.orders_topic.clone(),
+            dead_letter_topic: settings.dead_letter_topic.clone(),
+        })
+    }
+
+    /// Appends `event`; never blocks. `on_delivery` hears what became of it: on the thread that all
+    /// acknowledgements come by, so it must be quick and must not panic, and it must not own this publisher.
+    /// If the event is not even taken (the queue is full), it hears so at once, on this thread.
+    pub fn publish(&self, event: &OrderEvent, on_delivery: impl FnOnce(Delivery) + Send + 'static) {
+        self.publish_traced(event, None, on_delivery);
+    }
+
+    /// As [`Self::publish`], with the trace that the consumer shall go on with (W3C Trace Context).
+    pub fn publish_traced(
+        &self,
+        event: &OrderEvent,
+        traceparent: Option<&str>,
+        on_delivery: impl FnOnce(Delivery) + Send + 'static,
+    ) {
+        let (key, value) = (event.key(), event.encode());
+        let headers = cloud_event(&key, event.kind, traceparent);
+        let record =
+            Record { topic: &self.orders_topic, key: Some(key.as_bytes()), value: Some(&value), headers };
+        self.producer.send(record, Box::new(on_delivery));
+    }
+
+    /// Appends `event` and waits until it is in the log.
+    pub async fn publish_and_wait(&self, event: &OrderEvent) -> Result<Position, LogError> {
+        let (sender, receiver) = oneshot::channel();
+        self.publish(event, |delivery| answer(sender, delivery));
+        acknowledged(receiver).await
+    }
+
+    /// Puts `event`, which was read from the orders topic, into the dead-letter topic as it is, with `reason`
+    /// and where it had been as headers; waits until it is there.
+    pub async fn publish_dead_letter(&self, event: &RawEvent, reason: &str) -> Result<(), LogError> {
+        let headers = event.dead_letter_headers(&self.orders_topic, reason);
+        self.send_raw(&self.dead_letter_topic, event, headers).await.map(drop)
+    }
+
+    /// Appends the original of a dead letter to the orders topic again; waits until it is there.
+    pub async fn replay(&self, dead_letter: &RawEvent) -> Result<Position, LogError> {
+        self.send_raw(&self.orders_topic, dead_letter, dead_letter.original_headers()).await
+    }
+
+    /// Whether acknowledgements have stopped coming: something has been on its way for a second without any,
+    /// or the last that was on its way has just failed. While this is so, new orders should not be taken.
+    pub fn is_stalled(&self) -> bool {
+        self.producer.watch().is_stalled()
+    }
+
+    /// How many events are on their way.
+    pub fn in_flight(&self) -> u64 {
+        self.producer.watch().in_flight()
+    }
+
+    /// Waits until everything that was published is acknowledged or has failed, at most for `timeout`.
+    pub async fn flush(&self, timeout: Duration) -> Result<(), LogError> {
+        self.producer.flush(timeout).await
+    }
+
+    /// Asks Kafka whether it answers for the orders topic.
+    pub async fn ping(&self) -> Result<(), LogError> {
+        self.producer.ping(&self.orders_topic).await
+    }
+
+    async fn send_raw(
+        &self,
+        topic: &str,
+        event: &RawEvent,
+        headers: OwnedHeaders,
+    ) -> Result<Position, LogError> {
+        let (sender, receiver) = oneshot::channel();
+        let record = Record { topic, key: event.key.as_deref(), value: event.value.as_deref(), headers };
+        self.producer.send(record, Box::new(|delivery| answer(sender, delivery)));
+        acknowledged(receiver).await
+    }
+}
+
+fn answer(sender: oneshot::Sender<Delivery>, delivery: Delivery) {
+    // Nobody may be waiting any more, and then nobody needs to know.
+    let _ = sender.send(delivery);
+}
+
+async fn acknowledged(receiver: oneshot::Receiver<Delivery>) -> Result<Position, LogError> {
+    // A callback that is dropped without a call belonged to a producer that has ended.
+    let delivery = receiver.await.unwrap_or(Err(PublishError::Unacknowledged(ErrorCode::PurgeQueue)));
+    Ok(delivery?)
+}
+
+/// The headers of an event: CloudEvents 1.0, binary content mode of its Kafka protocol binding.
+fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> OwnedHeaders {
+    let (word, event_type) = match kind {
+        OrderEventKind::Placed => ("placed", "seckill.order.placed"),
+        OrderEventKind::Cancelled => ("cancelled", "seckill.order.cancelled"),
+    };
+    // Of an order there is one event of each kind: published twice, it is the same event.
+    let id = format!("{order}:{word}");
+    let mut headers = OwnedHeaders::new_with_capacity(6);
+    for (key, value) in [
+        ("ce_specversion", "1.0"),
+        ("ce_id", &*id),
+        ("ce_type", event_type),
+        ("ce_source", "/seckill"),
+        ("content-type", "application/json"),
+    ] {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    match traceparent {
+        Some(traceparent) => headers.insert(Header { key: "traceparent", value: Some(traceparent) }),
+        None => headers,
+    }
+}

@@ -1,0 +1,289 @@
+//! Reading the order log as a member of the consumer group.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    mem,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+    error::{KafkaError, KafkaResult},
+};
+
+use super::{ErrorCode, LogError, RawEvent, config, error::is_transient};
+use crate::settings::{GroupSettings, KafkaSettings};
+
+/// How long an empty log is waited for.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+/// A batch ends when nothing more has come for this long.
+const SETTLED: Duration = Duration::from_millis(2);
+/// How long leaving the group may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+
+/// A member of the consumer group.
+///
+/// It belongs to one thread. Partitions come and go only inside its polls, so nothing that the thread does
+/// between two of them is ever overtaken by a rebalance.
+pub struct OrderSubscriber {
+    consumer: BaseConsumer<Assignments>,
+    topic: String,
+    /// Where each partition goes on that has events which were read and not stored.
+    unstored: Mutex<BTreeMap<i32, i64>>,
+    /// Lost since the caller last asked.
+    revoked: HashSet<i32>,
+    /// Read while the caller wanted none; they come first in the next batch.
+    early: Vec<RawEvent>,
+    /// The passing trouble that was logged last, so that it is logged once.
+    trouble: Option<ErrorCode>,
+}
+
+impl OrderSubscriber {
+    /// Joins the group, in the background of the first polls.
+    pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
+        let config = config::group_member(settings, group)?;
+        let consumer: BaseConsumer<Assignments> = config::create(&config, Assignments::default())?;
+        consumer.subscribe(&[&settings.orders_topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        Ok(Self {
+            consumer,
+            topic: settings.orders_topic.clone(),
+            unstored: Mutex::default(),
+            revoked: HashSet::new(),
+            early: Vec::new(),
+            trouble: None,
+        })
+    }
+
+    /// Reads up to `max_events`. Waits a tenth of a second for the first; from then on it gathers until
+    /// `max_wait` is over or nothing more has come for two milliseconds. So a lone event is hardly delayed,
+    /// and under load, while one batch is being written, the next is already waiting.
+    ///
+    /// A rebalance that takes partitions away ends the batch, without their events. Passing trouble is logged
+    /// and gives an empty batch: the client recovers by itself. An error is the end of this subscriber.
+    pub fn poll_batch(&mut self, max_events: usize, max_wait: Duration) -> Result<Vec<RawEvent>, LogError> {
+        let mut batch = mem::take(&mut self.early);
+        let mut until = (!batch.is_empty()).then(|| Instant::now() + max_wait);
+        while batch.len() < max_events {
+            let patience = match until {
+                None => IDLE_WAIT,
+                Some(until) => SETTLED.min(until.saturating_duration_since(Instant::now())),
+            };
+            if patience.is_zero() {
+                break;
+            }
+            let event = self.poll_one(patience)?;
+            if self.note_revoked(&mut batch) {
+                break;
+            }
+            let Some(event) = event else { break };
+            until.get_or_insert_with(|| Instant::now() + max_wait);
+            batch.push(event);
+        }
+        let mut unstored = self.unstored.lock();
+        for event in &batch {
+            unstored.entry(event.partition).or_insert(event.offset);
+        }
+        drop(unstored);
+        Ok(batch)
+    }
+
+    /// Stays a member of the group for `duration` without reading: for use while paused.
+    pub fn poll_paused(&mut self, duration: Duration) -> Result<(), LogError> {
+        let until = Instant::now() + duration;
+        loop {
+            let patience = until.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                return Ok(());
+            }
+            let event = self.poll_one(patience)?;
+            let mut early = mem::take(&mut self.early);
+            self.note_revoked(&mut early);
+            early.extend(event);
+            self.early = early;
+        }
+    }
+
+    /// The partitions that were lost since the last call, whether or not they have come back. Whatever was
+    /// read of them before is somebody else's now, or will be read again: drop it.
+    pub fn take_revoked(&mut self) -> HashSet<i32> {
+        mem::take(&mut self.revoked)
+    }
+
+    /// Remembers that everything of `partition` below `next_offset` is done: it is committed in the background,
+    /// and when the partition or this subscriber goes.
+    pub fn store(&self, partition: i32, next_offset: i64) -> Result<(), LogError> {
+        let mut offsets = TopicPartitionList::with_capacity(1);
+        let stored = offsets
+            .add_partition_offset(&self.topic, partition, Offset::Offset(next_offset))
+            .and_then(|()| self.consumer.store_offsets(&offsets));
+        match stored {
+            Ok(()) => {
+                self.unstored.lock().insert(partition, next_offset);
+                Ok(())
+            }
+            // Lost in the meantime: its new owner reads from the last offset that was committed.
+            Err(KafkaError::StoreOffset(ErrorCode::State)) => Ok(()),
+            Err(error) => Err(LogError::of("storing an offset", &error)),
+        }
+    }
+
+    /// Goes back to where offsets were last stored: what was read since is read again.
+    pub fn rewind(&mut self) -> Result<(), LogError> {
+        self.early.clear();
+        let mut offsets = TopicPartitionList::new();
+        for (partition, offset) in self.unstored.lock().iter() {
+            offsets
+                .add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| LogError::of("going back", &error))?;
+        }
+        if offsets.count() == 0 {
+            return Ok(());
+        }
+        let sought = self.consumer.seek_partitions(offsets, config::ANSWER_WITHIN);
+        sought.map(drop).map_err(|error| LogError::of("going back", &error))
+    }
+
+    /// Reads nothing any more, also of partitions that are yet to be assigned, and stays in the group.
+    pub fn pause_all(&mut self) -> Result<(), LogError> {
+        if self.consumer.context().paused.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let paused = self.consumer.assignment().and_then(|all| self.consumer.pause(&all));
+        paused.map_err(|error| LogError::of("pausing", &error))
+    }
+
+    /// Reads again.
+    pub fn resume_all(&mut self) -> Result<(), LogError> {
+        if !self.consumer.context().paused.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let resumed = self.consumer.assignment().and_then(|all| self.consumer.resume(&all));
+        resumed.map_err(|error| LogError::of("resuming", &error))
+    }
+
+    /// How many partitions are this member's.
+    pub fn assigned(&self) -> Result<usize, LogError> {
+        let assignment = self.consumer.assignment();
+        assignment.map(|all| all.count()).map_err(|error| LogError::of("asking for the assignment", &error))
+    }
+
+    /// Commits what is stored and leaves the group, so that others take over at once. Gives up after ten seconds:
+    /// what was not committed is then read again by others, which is harmless.
+    pub fn close(self) -> Result<(), LogError> {
+        let (closed, waiting) = mpsc::channel();
+        let consumer = self.consumer;
+        thread::spawn(move || {
+            drop(consumer);
+            // Nobody may be waiting any more.
+            let _ = closed.send(());
+        });
+        waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
+    }
+
+    fn poll_one(&mut self, patience: Duration) -> Result<Option<RawEvent>, LogError> {
+        let polled = self.consumer.poll(patience).map(|polled| polled.map(|message| RawEvent::of(&message)));
+        match polled {
+            None => Ok(None),
+            Some(Ok(event)) => {
+                self.trouble = None;
+                Ok(Some(event))
+            }
+            Some(Err(error)) => self.weigh(error).map(|()| None),
+        }
+    }
+
+    /// Only what the client does not get over is an error.
+    fn weigh(&mut self, error: KafkaError) -> Result<(), LogError> {
+        match error {
+            KafkaError::MessageConsumption(code) => {
+                if self.trouble.replace(code) != Some(code) {
+                    let transient = is_transient(code);
+                    tracing::warn!(%code, transient, "the order log cannot be read for the moment");
+                }
+                Ok(())
+            }
+            fatal => Err(LogError::of("reading", &fatal)),
+        }
+    }
+
+    /// Drops from `events`, and from what is known of this member's progress, what belongs to partitions that
+    /// were just lost. Says whether any was.
+    fn note_revoked(&mut self, events: &mut Vec<RawEvent>) -> bool {
+        let revoked = mem::take(&mut *self.consumer.context().revoked.lock());
+        if revoked.is_empty() {
+            return false;
+        }
+        events.retain(|event| !revoked.contains(&event.partition));
+        self.unstored.lock().retain(|partition, _| !revoked.contains(partition));
+        self.revoked.extend(revoked);
+        true
+    }
+}
+
+/// What the rebalance callbacks, which run inside polls, leave for the subscriber.
+#[derive(Default)]
+struct Assignments {
+    paused: AtomicBool,
+    revoked: Mutex<Vec<i32>>,
+}
+
+impl ClientContext for Assignments {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        config::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The poll returns it as well.
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Assignments {
+    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(partitions) => {
+                let partitions = numbers(partitions);
+                tracing::info!(?partitions, "partitions of the order log were taken away");
+                self.revoked.lock().extend(partitions);
+            }
+            Rebalance::Assign(partitions) => {
+                tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
+            }
+            Rebalance::Error(error) => tracing::warn!(%error, "rebalancing failed"),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(partitions) = rebalance else { return };
+        if self.paused.load(Ordering::Relaxed)
+            && let Err(error) = consumer.pause(partitions)
+        {
+            tracing::warn!(%error, "new partitions could not be paused");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        match result {
+            // Nothing new was stored.
+            Ok(()) | Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
+            // The next commit carries the same offsets.
+            Err(error) => tracing::warn!(%error, "offsets could not be committed"),
+        }
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions
+        .elements()
+        .iter()
+        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+        .collect()
+}

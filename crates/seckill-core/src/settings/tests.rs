@@ -1,0 +1,115 @@
+use clap::{CommandFactory, FromArgMatches};
+
+use super::*;
+
+#[derive(Parser, Debug)]
+struct All {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    redis: RedisSettings,
+    #[command(flatten)]
+    kafka: KafkaSettings,
+    #[command(flatten)]
+    topics: TopicSettings,
+    #[command(flatten)]
+    log: LogSettings,
+}
+
+fn read(arguments: &[&str]) -> Result<All, String> {
+    let arguments = std::iter::once("test").chain(arguments.iter().copied()).map(OsString::from);
+    try_parse(arguments).map_err(|refusal| match refusal {
+        Refusal::Wrong(SettingsError(line)) => line,
+        Refusal::Shown(shown) => panic!("{shown}"),
+    })
+}
+
+#[test]
+fn p6_a_bad_value_is_one_line_that_names_flag_and_variable() {
+    for (arguments, flag, variable) in [
+        (["--kafka-brokers", "nowhere"], "--kafka-brokers", "KAFKA_BROKERS"),
+        (["--orders-topic", "a b"], "--orders-topic", "SECKILL_ORDERS_TOPIC"),
+        (["--orders-partitions", "0"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
+        (["--orders-partitions", "x"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
+        (["--profile", "test"], "--profile", "SECKILL_PROFILE"),
+        (["--log-filter", "a=b=c"], "--log-filter", "RUST_LOG"),
+    ] {
+        let line = read(&arguments).unwrap_err();
+        assert!(line.starts_with(&format!("{flag} ({variable}): ")), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+    }
+    assert!(read(&["--no-such-flag"]).unwrap_err().contains("--no-such-flag"));
+}
+
+#[test]
+fn p6_a_bad_secret_is_named_and_not_shown() {
+    let settings = read(&["--database-url", "postgres://me:hunter2@host/db"]).unwrap();
+    let error = settings.database.url().unwrap_err().to_string();
+    assert_eq!(error, "DATABASE_URL: must begin with mysql://");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn p6_mistyped_secrets_are_not_shown() {
+    for arguments in
+        [["--databse-url=mysql://me:hunter2@host/db", "--log-filter=info"], ["--log-filter=info", "hunter2"]]
+    {
+        let line = read(&arguments).unwrap_err();
+        assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
+    }
+    assert!(read(&["--databse-url=x"]).unwrap_err().starts_with("--databse-url: "));
+}
+
+#[derive(Parser)]
+struct WithCommand {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Cargo sets the variable for every test.
+    Show {
+        #[arg(long, env = "CARGO_PKG_NAME", default_value = "the default")]
+        name: String,
+    },
+}
+
+#[test]
+fn p6_a_missing_command_is_one_line() {
+    let error = WithCommand::try_parse_from(["test"]).err().unwrap();
+    assert_eq!(one_line(&WithCommand::command(), &error), "a command is required (see --help)");
+}
+
+#[test]
+fn p6_the_variable_is_named_at_any_depth() {
+    let outer = clap::Command::new("outer").subcommand(WithCommand::command());
+    assert_eq!(with_variable(&outer, "--name <NAME>"), "--name (CARGO_PKG_NAME)");
+    assert_eq!(with_variable(&outer, "--other <OTHER>"), "--other");
+}
+
+#[test]
+fn an_unwanted_variable_is_none_in_every_command() {
+    let name = |unwanted: bool| {
+        let command = without_variables(WithCommand::command(), &|_| unwanted);
+        let mut matches = command.try_get_matches_from(["test", "show"]).unwrap();
+        let Action::Show { name } = WithCommand::from_arg_matches_mut(&mut matches).unwrap().command;
+        name
+    };
+    assert_eq!(name(false), "seckill-core");
+    assert_eq!(name(true), "the default");
+}
+
+#[test]
+fn a_secret_comes_from_its_file_without_the_line_break() {
+    let file = std::env::temp_dir().join(format!("seckill-secret-{}", uuid::Uuid::new_v4()));
+    fs::write(&file, "redis://:p w@host/1\r\n").unwrap();
+    let settings = read(&["--redis-url", "", "--redis-url-file", file.to_str().unwrap()]).unwrap();
+    assert_eq!(settings.redis.url().unwrap().expose_secret(), "redis://:p w@host/1");
+    fs::remove_file(&file).unwrap();
+    let missing = settings.redis.url().unwrap_err().to_string();
+    assert!(missing.starts_with("REDIS_URL_FILE: cannot read"), "{missing}");
+
+    let both = read(&["--redis-url", "redis://h/", "--redis-url-file", "/tmp/x"]).unwrap();
+    assert!(both.redis.url().unwrap_err().to_string().contains("not both"));
+}

@@ -1,0 +1,192 @@
+//! What becomes of the events of a batch: the rules alone, without a database.
+
+use std::collections::HashMap;
+
+use super::write::WriteOutcome;
+use crate::{
+    event::{OrderEvent, OrderEventKind},
+    order::{Order, OrderId, OrderStatus, Remark, Units},
+    sale::SaleId,
+};
+
+/// What a decision needs to know of a sale.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Totals {
+    pub(super) stock: Units,
+    pub(super) sold: Units,
+    pub(super) epoch: u64,
+}
+
+/// What was asked for: an id stands for one body, for ever. When it was taken, what was left then and
+/// in which epoch are not part of it: an order that a lost ledger forgot before the log had it is taken
+/// anew on a retry, by the same id.
+///
+/// Texts are compared here, by their bytes, and not by the server, for which `a` and `a ` are equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Body {
+    pub(super) sale: Option<String>,
+    pub(super) buyer: String,
+    pub(super) goods: String,
+    pub(super) units: Units,
+    pub(super) remark: Option<String>,
+}
+
+impl Body {
+    fn is_of(&self, order: &Order) -> bool {
+        self.sale.as_deref() == Some(order.sale.as_str())
+            && self.buyer == order.buyer.as_str()
+            && self.goods == order.goods.as_str()
+            && self.units == order.quantity.units()
+            && self.remark.as_deref() == order.remark.as_ref().map(Remark::as_str)
+    }
+}
+
+impl From<&Order> for Body {
+    fn from(order: &Order) -> Self {
+        Self {
+            sale: Some(order.sale.as_str().to_owned()),
+            buyer: order.buyer.as_str().to_owned(),
+            goods: order.goods.as_str().to_owned(),
+            units: order.quantity.units(),
+            remark: order.remark.as_ref().map(|remark| remark.as_str().to_owned()),
+        }
+    }
+}
+
+/// Where an order's row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Row {
+    /// In the table.
+    Stored,
+    /// To be inserted; first told of by the event at this place of the batch.
+    New { event: usize },
+}
+
+struct KnownOrder {
+    body: Body,
+    status: OrderStatus,
+    row: Row,
+}
+
+/// A batch in the middle of being decided: the state that the database will have after its commit.
+#[derive(Default)]
+pub(super) struct Batch {
+    sales: HashMap<SaleId, SaleInBatch>,
+    orders: HashMap<OrderId, KnownOrder>,
+    new_orders: Vec<OrderId>,
+    cancelled: Vec<OrderId>,
+    returned: Vec<(OrderId, SaleId)>,
+}
+
+struct SaleInBatch {
+    now: Totals,
+    sold_before: Units,
+}
+
+/// A row to insert: the order of the event at this place of the batch, and the status it has come to.
+pub(super) struct NewOrder {
+    pub(super) event: usize,
+    pub(super) status: OrderStatus,
+}
+
+/// A sale's sold units, before and after the batch.
+pub(super) struct SoldChange {
+    pub(super) sale: SaleId,
+    pub(super) before: Units,
+    pub(super) after: Units,
+}
+
+impl Batch {
+    /// Makes a sale known, as its locked row is.
+    pub(super) fn know_sale(&mut self, sale: SaleId, totals: Totals) {
+        self.sales.insert(sale, SaleInBatch { now: totals, sold_before: totals.sold });
+    }
+
+    /// Makes an order known that the store already has.
+    pub(super) fn know_order(&mut self, id: OrderId, body: Body, status: OrderStatus) {
+        self.orders.insert(id, KnownOrder { body, status, row: Row::Stored });
+    }
+
+    /// Decides the event at place `index` of the batch. Events must come in the batch's order: each
+    /// sees what the ones before it have done, as if they had been written one by one.
+    pub(super) fn decide(&mut self, index: usize, event: &OrderEvent) -> WriteOutcome {
+        let order = &event.order;
+        let Some(sale) = self.sales.get_mut(&order.sale) else { return WriteOutcome::UnknownSale };
+        if let Some(known) = self.orders.get_mut(&order.id) {
+            if !known.body.is_of(order) {
+                return WriteOutcome::ConflictingPayload;
+            }
+            if event.kind == OrderEventKind::Placed || known.status != OrderStatus::Confirmed {
+                return WriteOutcome::Duplicate;
+            }
+            known.status = OrderStatus::Cancelled;
+            sale.now.sold = sale.now.sold.saturating_sub(known.body.units);
+            if known.row == Row::Stored {
+                self.cancelled.push(order.id);
+            }
+            self.returned.push((order.id, order.sale.clone()));
+            return WriteOutcome::Cancelled;
+        }
+        let (outcome, status) = match event.kind {
+            // Whatever is to be cancelled is cancelled even before it has come: then it never will.
+            OrderEventKind::Cancelled => (WriteOutcome::Cancelled, OrderStatus::Cancelled),
+            // A rebuild has counted the sale's orders and not seen this one: its units are for sale.
+            OrderEventKind::Placed if event.epoch < sale.now.epoch => return WriteOutcome::SupersededEpoch,
+            OrderEventKind::Placed
+                if order.quantity.units() <= sale.now.stock.saturating_sub(sale.now.sold) =>
+            {
+                sale.now.sold += order.quantity.units();
+                (WriteOutcome::Confirmed, OrderStatus::Confirmed)
+            }
+            OrderEventKind::Placed => (WriteOutcome::Rejected, OrderStatus::Rejected),
+        };
+        if status != OrderStatus::Confirmed {
+            self.returned.push((order.id, order.sale.clone()));
+        }
+        self.new_orders.push(order.id);
+        let row = Row::New { event: index };
+        self.orders.insert(order.id, KnownOrder { body: Body::from(order), status, row });
+        outcome
+    }
+
+    /// The rows to insert, in the order of their ids: neighbours in the table, and the same order of
+    /// locks for every writer.
+    pub(super) fn new_orders(&self) -> Vec<NewOrder> {
+        let mut ids = self.new_orders.clone();
+        ids.sort_unstable();
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            let known = &self.orders[&id];
+            if let Row::New { event } = known.row {
+                rows.push(NewOrder { event, status: known.status });
+            }
+        }
+        rows
+    }
+
+    /// Stored orders that are now cancelled.
+    pub(super) fn cancelled(&self) -> &[OrderId] {
+        &self.cancelled
+    }
+
+    /// Orders whose units the ledger must take back.
+    pub(super) fn returned(&self) -> &[(OrderId, SaleId)] {
+        &self.returned
+    }
+
+    /// The sales of which the batch sold or took back units, by name.
+    pub(super) fn sold(&self) -> Vec<SoldChange> {
+        let mut changes = Vec::new();
+        for (sale, known) in &self.sales {
+            if known.now.sold != known.sold_before {
+                changes.push(SoldChange {
+                    sale: sale.clone(),
+                    before: known.sold_before,
+                    after: known.now.sold,
+                });
+            }
+        }
+        changes.sort_unstable_by(|a, b| a.sale.cmp(&b.sale));
+        changes
+    }
+}

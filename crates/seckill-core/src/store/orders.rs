@@ -1,0 +1,87 @@
+//! Single orders, and the units that are on their way back to the ledger.
+
+use std::collections::HashMap;
+
+use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, SelectableHelper, dsl::delete};
+use diesel_async::RunQueryDsl;
+
+use super::{
+    OrderStore, StoreError,
+    rows::{OrderRow, order_id, order_status},
+    schema::{orders, stock_returns},
+};
+use crate::{
+    order::{Order, OrderId, OrderStatus},
+    sale::SaleId,
+};
+
+/// Most ids asked for in one statement.
+const IDS_A_STATEMENT: usize = 1_000;
+
+impl OrderStore {
+    /// The order `id` of `sale`, if the store has it.
+    pub async fn order(&self, sale: &SaleId, id: OrderId) -> Result<Option<Order>, StoreError> {
+        self.bounded(async {
+            let mut session = self.session().await?;
+            let query = orders::table
+                .find(&id.as_bytes()[..])
+                .filter(orders::sale_id.eq(sale.as_str()))
+                .filter(orders::deleted_at.is_null())
+                .select(OrderRow::as_select());
+            let read = query.first::<OrderRow>(&mut *session).await.optional().map_err(StoreError::from);
+            session.settle(read).await?.map(Order::try_from).transpose()
+        })
+        .await
+    }
+
+    /// The statuses of those of `ids` that the store has.
+    pub async fn order_statuses(&self, ids: &[OrderId]) -> Result<HashMap<OrderId, OrderStatus>, StoreError> {
+        let mut statuses = HashMap::with_capacity(ids.len());
+        for page in ids.chunks(IDS_A_STATEMENT) {
+            let rows = self.bounded(self.statuses_of(page)).await?;
+            for (id, status) in rows {
+                statuses.insert(order_id(&id)?, order_status(&status)?);
+            }
+        }
+        Ok(statuses)
+    }
+
+    async fn statuses_of(&self, ids: &[OrderId]) -> Result<Vec<(Vec<u8>, String)>, StoreError> {
+        let mut session = self.session().await?;
+        let ids: Vec<&[u8]> = ids.iter().map(|id| &id.as_bytes()[..]).collect();
+        let query = orders::table.filter(orders::id.eq_any(ids)).select((orders::id, orders::status));
+        let read = query.load(&mut *session).await.map_err(StoreError::from);
+        session.settle(read).await
+    }
+
+    /// At most `limit` orders whose units the ledger has not been told to take back yet.
+    pub async fn returns(&self, limit: u32) -> Result<Vec<Order>, StoreError> {
+        self.bounded(async {
+            let mut session = self.session().await?;
+            let query = stock_returns::table
+                .inner_join(orders::table.on(orders::id.eq(stock_returns::order_id)))
+                .order(stock_returns::order_id)
+                .limit(i64::from(limit))
+                .select(OrderRow::as_select());
+            let read = query.load::<OrderRow>(&mut *session).await.map_err(StoreError::from);
+            let rows = session.settle(read).await?;
+            rows.into_iter().map(Order::try_from).collect()
+        })
+        .await
+    }
+
+    /// Notes that the ledger has taken back the units of `ids`.
+    pub async fn delete_returns(&self, ids: &[OrderId]) -> Result<(), StoreError> {
+        for page in ids.chunks(IDS_A_STATEMENT) {
+            self.bounded(async {
+                let mut session = self.session().await?;
+                let ids: Vec<&[u8]> = page.iter().map(|id| &id.as_bytes()[..]).collect();
+                let done = stock_returns::table.filter(stock_returns::order_id.eq_any(ids));
+                let deleted = delete(done).execute(&mut *session).await.map_err(StoreError::from);
+                session.settle(deleted).await
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}

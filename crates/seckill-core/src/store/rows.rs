@@ -1,0 +1,126 @@
+//! Rows as the tables hold them, and their way into the domain and back.
+
+use diesel::{Identifiable, Queryable, Selectable};
+use jiff::{Timestamp, Unit};
+use jiff_diesel::{Timestamp as SqlTimestamp, ToDiesel};
+
+use super::{
+    StoreError,
+    sales::StoredSale,
+    schema::{orders, sales},
+};
+use crate::{
+    order::{BuyerId, Goods, Order, OrderId, OrderStatus, Quantity, Remark, Units},
+    sale::{Sale, SaleId, SaleSwitch},
+};
+
+/// `at` as `DATETIME(3)` keeps it. The server would round to the nearest millisecond, and so might
+/// disagree with an `openid`; here it is cut off.
+pub(super) fn to_sql_time(at: Timestamp) -> SqlTimestamp {
+    let cut = at.round(jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor));
+    cut.unwrap_or(at).to_diesel()
+}
+
+/// `units` as `BIGINT` keeps them. Stock ends far below where this would saturate.
+pub(super) fn to_sql_units(units: Units) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+/// A count that `column` holds.
+pub(super) fn from_sql_units(column: &str, value: i64) -> Result<Units, StoreError> {
+    Units::try_from(value).map_err(|_| corrupt(column, &value))
+}
+
+pub(super) fn corrupt(column: &str, value: &dyn std::fmt::Debug) -> StoreError {
+    StoreError::Corrupt(format!("{column} = {value:?}"))
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sales)]
+pub(super) struct SaleRow {
+    id: String,
+    title: String,
+    stock: i64,
+    sold: i64,
+    per_buyer_limit: Option<i64>,
+    opens_at: Option<SqlTimestamp>,
+    closes_at: Option<SqlTimestamp>,
+    state: String,
+    adjustment: i64,
+    epoch: i64,
+    rebuild_epoch: i64,
+}
+
+impl TryFrom<SaleRow> for StoredSale {
+    type Error = StoreError;
+
+    fn try_from(row: SaleRow) -> Result<Self, StoreError> {
+        let limit = row.per_buyer_limit.map(|limit| from_sql_units("sales.per_buyer_limit", limit));
+        let sale = Sale {
+            id: SaleId::parse(&row.id).map_err(|_| corrupt("sales.id", &row.id))?,
+            title: row.title,
+            stock: from_sql_units("sales.stock", row.stock)?,
+            per_buyer_limit: limit.transpose()?,
+            opens_at: row.opens_at.map(SqlTimestamp::to_jiff),
+            closes_at: row.closes_at.map(SqlTimestamp::to_jiff),
+            switch: SaleSwitch::parse(&row.state).ok_or_else(|| corrupt("sales.state", &row.state))?,
+        };
+        Ok(Self {
+            sale,
+            sold: from_sql_units("sales.sold", row.sold)?,
+            adjustment: from_sql_units("sales.adjustment", row.adjustment)?,
+            epoch: from_sql_units("sales.epoch", row.epoch)?,
+            rebuild_epoch: from_sql_units("sales.rebuild_epoch", row.rebuild_epoch)?,
+        })
+    }
+}
+
+/// An order without its raw message.
+#[derive(Queryable, Selectable, Identifiable)]
+#[diesel(table_name = orders)]
+pub(super) struct OrderRow {
+    id: Vec<u8>,
+    sale_id: Option<String>,
+    user: String,
+    goods: String,
+    quantity: i64,
+    remark: Option<String>,
+    openid: String,
+    remain_count: Option<i64>,
+    status: String,
+    created_date: SqlTimestamp,
+    update_date: SqlTimestamp,
+}
+
+impl TryFrom<OrderRow> for Order {
+    type Error = StoreError;
+
+    /// Fails for hand-made orders too: they are of no sale.
+    fn try_from(row: OrderRow) -> Result<Self, StoreError> {
+        let sale = row.sale_id.unwrap_or_default();
+        let quantity = from_sql_units("orders.quantity", row.quantity)?;
+        let remain_count = row.remain_count.map(|count| from_sql_units("orders.remain_count", count));
+        let remark = row.remark.map(Remark::parse).transpose();
+        Ok(Self {
+            id: order_id(&row.id)?,
+            sale: SaleId::parse(&sale).map_err(|_| corrupt("orders.sale_id", &sale))?,
+            buyer: BuyerId::parse(row.user).map_err(|error| corrupt("orders.user", &error))?,
+            goods: Goods::parse(row.goods).map_err(|error| corrupt("orders.goods", &error))?,
+            quantity: Quantity::new(quantity).map_err(|error| corrupt("orders.quantity", &error))?,
+            remark: remark.map_err(|error| corrupt("orders.remark", &error))?,
+            openid: row.openid,
+            remain_count: remain_count.transpose()?,
+            status: order_status(&row.status)?,
+            created_date: row.created_date.to_jiff(),
+            update_date: row.update_date.to_jiff(),
+        })
+    }
+}
+
+pub(super) fn order_id(bytes: &[u8]) -> Result<OrderId, StoreError> {
+    OrderId::from_slice(bytes).ok_or_else(|| corrupt("orders.id", &bytes))
+}
+
+pub(super) fn order_status(word: &str) -> Result<OrderStatus, StoreError> {
+    OrderStatus::parse(word).ok_or_else(|| corrupt("orders.status", &word))
+}

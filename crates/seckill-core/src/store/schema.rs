@@ -1,0 +1,57 @@
+//! The tables, as `migrations/` makes them.
+
+diesel::table! {
+    sales (id) {
+        id -> Varchar,
+        title -> Varchar,
+        stock -> BigInt,
+        sold -> BigInt,
+        per_buyer_limit -> Nullable<BigInt>,
+        opens_at -> Nullable<Datetime>,
+        closes_at -> Nullable<Datetime>,
+        state -> Varchar,
+        adjustment -> BigInt,
+        epoch -> BigInt,
+        rebuild_epoch -> BigInt,
+        created_date -> Datetime,
+        update_date -> Datetime,
+    }
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Binary,
+        sale_id -> Nullable<Varchar>,
+        user -> Varchar,
+        goods -> Varchar,
+        quantity -> BigInt,
+        remark -> Nullable<Varchar>,
+        openid -> Varchar,
+        remain_count -> Nullable<BigInt>,
+        status -> Varchar,
+        kafka_raw_message -> Nullable<Text>,
+        created_date -> Datetime,
+        update_date -> Datetime,
+        deleted_at -> Nullable<Datetime>,
+    }
+}
+
+diesel::table! {
+    stock_adjustments (id) {
+        id -> BigInt,
+        sale_id -> Varchar,
+        delta -> BigInt,
+        reason -> Varchar,
+        actor -> Varchar,
+        at -> Datetime,
+    }
+}
+
+diesel::table! {
+    stock_returns (order_id) {
+        order_id -> Binary,
+        sale_id -> Varchar,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(orders, stock_returns);

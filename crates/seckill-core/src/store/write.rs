@@ -1,0 +1,267 @@
+//! The consumer's transaction: a batch of events becomes orders, all of it or nothing.
+
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
+    dsl::{insert_into, update},
+};
+use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
+
+use super::{
+    OrderStore, StoreError,
+    decide::{Batch, Body, Totals},
+    rows::{from_sql_units, order_id, order_status, to_sql_time, to_sql_units},
+    schema::{orders, sales, stock_returns},
+    session::Connection,
+};
+use crate::{
+    event::OrderEvent,
+    order::{OrderStatus, Remark},
+    sale::SaleId,
+};
+
+/// An event as it came from the order log.
+#[derive(Clone, Debug)]
+pub struct IncomingEvent {
+    /// What it says.
+    pub event: OrderEvent,
+    /// The message's value, to be kept with the order.
+    pub raw: Vec<u8>,
+}
+
+/// What became of an event. Each is an expected result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteOutcome {
+    /// The order is stored and has its units.
+    Confirmed,
+    /// The store knew already; nothing was changed.
+    Duplicate,
+    /// The order did not fit into the stock. It is stored as rejected, and its units shall go back to
+    /// the ledger. Only a ledger that lost data lets this happen.
+    Rejected,
+    /// The order is stored as cancelled, and its units shall go back to the ledger.
+    Cancelled,
+    /// Dead letter: taken before a rebuild that could not see it. Nothing was stored.
+    SupersededEpoch,
+    /// Dead letter: its id is that of another order. Nothing was stored.
+    ConflictingPayload,
+    /// Dead letter: there is no such sale. Nothing was stored.
+    UnknownSale,
+}
+
+impl WriteOutcome {
+    /// Why the event must become a dead letter; none: it must not.
+    pub fn dead_letter_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Confirmed | Self::Duplicate | Self::Rejected | Self::Cancelled => None,
+            Self::SupersededEpoch => Some("superseded epoch"),
+            Self::ConflictingPayload => Some("conflicting payload"),
+            Self::UnknownSale => Some("unknown sale"),
+        }
+    }
+
+    /// Its name, as metrics say it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Duplicate => "duplicate",
+            Self::Rejected => "rejected",
+            Self::Cancelled => "cancelled",
+            Self::SupersededEpoch => "superseded_epoch",
+            Self::ConflictingPayload => "conflicting_payload",
+            Self::UnknownSale => "unknown_sale",
+        }
+    }
+
+    /// Whether the order's units shall now go back to the ledger.
+    pub fn returns_units(self) -> bool {
+        matches!(self, Self::Rejected | Self::Cancelled)
+    }
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = sales)]
+struct LockedSale {
+    id: String,
+    stock: i64,
+    sold: i64,
+    epoch: i64,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = orders)]
+struct KnownRow {
+    id: Vec<u8>,
+    sale_id: Option<String>,
+    user: String,
+    goods: String,
+    quantity: i64,
+    remark: Option<String>,
+    status: String,
+}
+
+impl OrderStore {
+    /// Writes `events` in one transaction and says what became of each, in their order. Replaying
+    /// events is harmless.
+    ///
+    /// Tries once: after a transient failure the same batch may be given again. After a failure that
+    /// [is about the data](StoreError::is_about_the_data) give the events one by one: the one that still
+    /// fails alone can never be stored.
+    pub async fn write_batch(&self, events: &[IncomingEvent]) -> Result<Vec<WriteOutcome>, StoreError> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.bounded(async {
+            let mut session = self.session().await?;
+            session.begin().await?;
+            let written = write(&mut session, events).await;
+            session.settle(written).await
+        })
+        .await
+    }
+}
+
+async fn write(
+    connection: &mut Connection,
+    events: &[IncomingEvent],
+) -> Result<Vec<WriteOutcome>, StoreError> {
+    let mut batch = Batch::default();
+    lock_sales(connection, events, &mut batch).await?;
+    read_known_orders(connection, events, &mut batch).await?;
+    let mut outcomes = Vec::with_capacity(events.len());
+    for (index, incoming) in events.iter().enumerate() {
+        outcomes.push(batch.decide(index, &incoming.event));
+    }
+    let now = Timestamp::now();
+    insert_orders(connection, events, &batch, now).await?;
+    cancel_orders(connection, &batch, now).await?;
+    count_sold(connection, &batch).await?;
+    Ok(outcomes)
+}
+
+/// Locks the rows of the batch's sales. From here to the end of the transaction nobody else decides
+/// anything of these sales. All writers lock in the order of the names, so none waits in a circle.
+async fn lock_sales(
+    connection: &mut Connection,
+    events: &[IncomingEvent],
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let mut names: Vec<&str> = events.iter().map(|incoming| incoming.event.order.sale.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let rows: Vec<LockedSale> = if let [name] = names[..] {
+        // One sale is the usual case, and its statement can be kept prepared.
+        let query = sales::table.find(name).select(LockedSale::as_select());
+        query.for_update().load(connection).await?
+    } else {
+        let query = sales::table.filter(sales::id.eq_any(names)).order(sales::id);
+        query.select(LockedSale::as_select()).for_update().load(connection).await?
+    };
+    for row in rows {
+        let sale = SaleId::parse(&row.id).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let totals = Totals {
+            stock: from_sql_units("sales.stock", row.stock)?,
+            sold: from_sql_units("sales.sold", row.sold)?,
+            epoch: from_sql_units("sales.epoch", row.epoch)?,
+        };
+        batch.know_sale(sale, totals);
+    }
+    Ok(())
+}
+
+/// Reads which of the batch's orders the store has. A plain read does: at `READ COMMITTED` it sees all
+/// that was committed before the sales were locked, and nobody writes orders of a sale without its lock.
+async fn read_known_orders(
+    connection: &mut Connection,
+    events: &[IncomingEvent],
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let ids: Vec<&[u8]> = events.iter().map(|incoming| &incoming.event.order.id.as_bytes()[..]).collect();
+    let known = orders::table.filter(orders::id.eq_any(ids)).select(KnownRow::as_select());
+    for row in known.load::<KnownRow>(connection).await? {
+        let body = Body {
+            sale: row.sale_id,
+            buyer: row.user,
+            goods: row.goods,
+            units: from_sql_units("orders.quantity", row.quantity)?,
+            remark: row.remark,
+        };
+        batch.know_order(order_id(&row.id)?, body, order_status(&row.status)?);
+    }
+    Ok(())
+}
+
+async fn insert_orders(
+    connection: &mut Connection,
+    events: &[IncomingEvent],
+    batch: &Batch,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    for new in batch.new_orders() {
+        let IncomingEvent { event, raw } = &events[new.event];
+        let order = &event.order;
+        rows.push((
+            orders::id.eq(&order.id.as_bytes()[..]),
+            orders::sale_id.eq(order.sale.as_str()),
+            orders::user.eq(order.buyer.as_str()),
+            orders::goods.eq(order.goods.as_str()),
+            orders::quantity.eq(to_sql_units(order.quantity.units())),
+            orders::remark.eq(order.remark.as_ref().map(Remark::as_str)),
+            orders::openid.eq(&order.openid),
+            orders::remain_count.eq(order.remain_count.map(to_sql_units)),
+            orders::status.eq(new.status.as_str()),
+            orders::kafka_raw_message.eq(String::from_utf8_lossy(raw)),
+            orders::created_date.eq(to_sql_time(order.created_date)),
+            orders::update_date.eq(to_sql_time(now)),
+        ));
+    }
+    if !rows.is_empty() {
+        insert_into(orders::table).values(rows).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Marks stored orders as cancelled, and notes all orders whose units shall go back.
+async fn cancel_orders(connection: &mut Connection, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+    if !batch.cancelled().is_empty() {
+        let ids: Vec<&[u8]> = batch.cancelled().iter().map(|id| &id.as_bytes()[..]).collect();
+        update(orders::table.filter(orders::id.eq_any(ids)))
+            .set((
+                orders::status.eq(OrderStatus::Cancelled.as_str()),
+                orders::update_date.eq(to_sql_time(now)),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    if !batch.returned().is_empty() {
+        let mut rows = Vec::with_capacity(batch.returned().len());
+        for (order, sale) in batch.returned() {
+            rows.push((
+                stock_returns::order_id.eq(&order.as_bytes()[..]),
+                stock_returns::sale_id.eq(sale.as_str()),
+            ));
+        }
+        insert_into(stock_returns::table).values(rows).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Counts what was sold and given back. The guard repeats what was decided above on the row itself: if
+/// it ever fails, the batch is not written at all.
+async fn count_sold(connection: &mut Connection, batch: &Batch) -> Result<(), StoreError> {
+    for change in batch.sold() {
+        let as_decided = sales::id
+            .eq(change.sale.as_str())
+            .and(sales::sold.eq(to_sql_units(change.before)))
+            .and(sales::stock.ge(to_sql_units(change.after)));
+        let counted = update(sales::table.filter(as_decided))
+            .set(sales::sold.eq(to_sql_units(change.after)))
+            .execute(connection)
+            .await?;
+        if counted != 1 {
+            return Err(StoreError::StockGuard(change.sale));
+        }
+    }
+    Ok(())
+}

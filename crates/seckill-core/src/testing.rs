@@ -1,0 +1,98 @@
+//! For tests only (feature `test-support`): a database of one's own on the real server.
+
+use std::thread;
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Text},
+};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::store::{OrderStore, StoreOptions, connect_for_tests, migrate};
+
+/// A fresh, migrated database `seckill_test_…` on the server of `DATABASE_URL`, dropped with this value.
+pub struct TestDatabase {
+    name: String,
+    server_url: SecretString,
+    url: SecretString,
+}
+
+impl TestDatabase {
+    /// Makes a database and migrates it.
+    pub async fn create() -> Self {
+        let database = Self::create_empty().await;
+        migrate(&database.url).await.expect("the test database can be migrated");
+        database
+    }
+
+    /// Makes a database without any table.
+    pub async fn create_empty() -> Self {
+        let server_url = std::env::var("DATABASE_URL").expect("DATABASE_URL names a server to test on");
+        let name = format!("seckill_test_{}", Uuid::new_v4().simple());
+        let (path, parameters) = match server_url.split_once('?') {
+            Some((path, parameters)) => (path, format!("?{parameters}")),
+            None => (server_url.as_str(), String::new()),
+        };
+        let (server, _database) = path.rsplit_once('/').expect("DATABASE_URL ends in a database's name");
+        let url = SecretString::from(format!("{server}/{name}{parameters}"));
+        let server_url = SecretString::from(server_url);
+        execute(&server_url, &format!("CREATE DATABASE {name}")).await;
+        Self { name, server_url, url }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &SecretString {
+        &self.url
+    }
+
+    /// A store on it.
+    pub fn store(&self) -> OrderStore {
+        OrderStore::connect(&self.url, StoreOptions::default()).expect("DATABASE_URL is of MySQL")
+    }
+
+    /// Executes `sql` on it, on a connection of its own: for damage that no code of ours does.
+    pub async fn execute(&self, sql: &str) {
+        execute(&self.url, sql).await;
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let (url, name) = (self.server_url.clone(), self.name.clone());
+        // The test's own runtime may be the very one that is ending.
+        let dropped = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime for a few statements").block_on(drop_database(&url, &name));
+        });
+        if dropped.join().is_err() {
+            eprintln!("the database {} is left behind", self.name);
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+struct Process {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+/// Drops a database with whatever is open on it: the connections of a test that is ending cannot say
+/// goodbye any more, and a transaction left open on one would hold up the drop for ever.
+async fn drop_database(url: &SecretString, name: &str) {
+    let mut connection = connect_for_tests(url.expose_secret()).await.expect("the test server answers");
+    let query = "SELECT CAST(id AS SIGNED) AS id FROM information_schema.processlist WHERE db = ?";
+    let open = diesel::sql_query(query).bind::<Text, _>(name).load::<Process>(&mut connection).await;
+    for Process { id } in open.expect("the test server lists connections") {
+        // It may have ended meanwhile.
+        let _ = connection.batch_execute(&format!("KILL {id}")).await;
+    }
+    let dropped = connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name}")).await;
+    dropped.unwrap_or_else(|error| panic!("{name}: {error}"));
+}
+
+async fn execute(url: &SecretString, sql: &str) {
+    let mut connection = connect_for_tests(url.expose_secret()).await.expect("the test server answers");
+    connection.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+}

@@ -1,0 +1,8 @@
+//! The ledger on a real Redis: its answers one by one, its whole behaviour against a plain model, and the
+//! fence. `REDIS_URL` says where it is (`eval "$(scripts/services env)"`).
+
+mod fence;
+mod model;
+mod queue;
+mod support;
+mod windows;

@@ -1,0 +1,79 @@
+//! A sale of its own for each test, and what tests say to the ledger.
+
+use deadpool_redis::redis;
+use seckill_core::{
+    ledger::{Reservation, ReserveOutcome, StockLedger, load::SwapOutcome},
+    order::{BuyerId, Goods, Order, OrderId, OrderRequest, Quantity, Units},
+    sale::{Sale, SaleId, SaleSwitch},
+};
+
+pub fn redis_url() -> String {
+    std::env::var("REDIS_URL").expect("REDIS_URL is not set: eval \"$(scripts/services env)\"")
+}
+
+pub fn ledger() -> StockLedger {
+    StockLedger::new(&redis_url().into(), 4).unwrap()
+}
+
+/// A raw connection, for doing to the ledger what no code of ours does.
+pub async fn raw() -> redis::aio::MultiplexedConnection {
+    redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// Terms of a new sale that is open and has no limit.
+pub fn terms(stock: Units) -> Sale {
+    Sale {
+        id: SaleId::parse(&format!("test-{}", OrderId::fresh())).unwrap(),
+        title: "Test".into(),
+        stock,
+        per_buyer_limit: None,
+        opens_at: None,
+        closes_at: None,
+        switch: SaleSwitch::Open,
+    }
+}
+
+/// Loads `sale` with `orders` the way a rebuild does.
+pub async fn load(
+    ledger: &StockLedger,
+    sale: &Sale,
+    adjustment: u64,
+    epoch: u64,
+    orders: &[Order],
+) -> SwapOutcome {
+    assert!(ledger.begin_rebuild(&sale.id, epoch).await.unwrap(), "superseded at once");
+    let mut loading = ledger.start_loading(&sale.id, epoch).await.unwrap();
+    loading.add(orders).await.unwrap();
+    loading.swap_in(sale, adjustment).await.unwrap()
+}
+
+/// A sale loaded for the first time.
+pub async fn open(ledger: &StockLedger, sale: &Sale) {
+    assert_eq!(load(ledger, sale, 1, 1, &[]).await, SwapOutcome::Swapped);
+}
+
+/// Takes every key of `sale` away.
+pub async fn drop_sale(sale: &SaleId) {
+    let mut raw = raw().await;
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg(format!("seckill:{{{sale}}}:*")).query_async(&mut raw).await.unwrap();
+    if !keys.is_empty() {
+        redis::cmd("DEL").arg(keys).query_async::<()>(&mut raw).await.unwrap();
+    }
+}
+
+pub fn reservation(sale: &SaleId, id: OrderId, buyer: &str, quantity: u64) -> Reservation {
+    let request = OrderRequest {
+        buyer: BuyerId::parse(buyer).unwrap(),
+        goods: Goods::parse("phone").unwrap(),
+        quantity: Quantity::new(quantity).unwrap(),
+        remark: None,
+    };
+    Reservation { sale: sale.clone(), id, request }
+}
+
+/// Reserves one unit for a new buyer.
+pub async fn buy_one(ledger: &StockLedger, sale: &SaleId) -> ReserveOutcome {
+    let id = OrderId::fresh();
+    ledger.reserve(sale, &[reservation(sale, id, &id.to_string(), 1)]).await.unwrap().remove(0)
+}

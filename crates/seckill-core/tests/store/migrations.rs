@@ -1,0 +1,56 @@
+//! The schema goes up and down, and two may bring it up at once.
+
+use seckill_core::{
+    store::{migrate, pending_migrations, revert_migrations},
+    testing::TestDatabase,
+};
+
+use super::events::sale_id;
+
+#[tokio::test]
+async fn the_schema_goes_up_down_and_up_again() {
+    let database = TestDatabase::create_empty().await;
+    let pending = pending_migrations(database.url()).await.unwrap();
+    assert_eq!(pending.len(), 4);
+    assert_eq!(migrate(database.url()).await.unwrap(), pending);
+    assert!(pending_migrations(database.url()).await.unwrap().is_empty());
+    let default = database.store().sale(&sale_id("default")).await.unwrap().unwrap();
+    assert_eq!(default.sale.stock, 100);
+
+    revert_migrations(database.url()).await.unwrap();
+    assert_eq!(pending_migrations(database.url()).await.unwrap(), pending);
+    assert_eq!(migrate(database.url()).await.unwrap(), pending);
+}
+
+#[tokio::test]
+async fn migrating_again_changes_nothing() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    database.execute("UPDATE sales SET stock = 7, title = 'Mine' WHERE id = 'default'").await;
+    assert!(migrate(database.url()).await.unwrap().is_empty());
+    let default = store.sale(&sale_id("default")).await.unwrap().unwrap();
+    assert_eq!((default.sale.stock, default.sale.title.as_str()), (7, "Mine"));
+    assert_eq!(store.history(&sale_id("default")).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_may_migrate_at_once() {
+    let database = TestDatabase::create_empty().await;
+    let mut migrating = tokio::task::JoinSet::new();
+    for _process in 0..4 {
+        let url = database.url().clone();
+        migrating.spawn(async move { migrate(&url).await.unwrap().len() });
+    }
+    let mut applied = migrating.join_all().await;
+    applied.sort_unstable();
+    assert_eq!(applied, [0, 0, 0, 4]);
+}
+
+#[tokio::test]
+async fn a_migration_that_died_halfway_is_finished() {
+    let database = TestDatabase::create_empty().await;
+    // Made, but not noted as made: where a process is killed between the two.
+    let half = include_str!("../../../../migrations/2026-11-23-000001_create_sales/up.sql");
+    database.execute(half).await;
+    assert_eq!(migrate(database.url()).await.unwrap().len(), 4);
+}

@@ -1,0 +1,60 @@
+//! Sales are made once and read back.
+
+use jiff::Timestamp;
+use seckill_core::{
+    sale::{Sale, SaleSwitch},
+    store::{CreateOutcome, StoredSale},
+    testing::TestDatabase,
+};
+
+use super::events::{new_sale, sale_id};
+
+#[tokio::test]
+async fn a_sale_is_read_back_as_it_was_made() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    let sale = Sale {
+        per_buyer_limit: Some(2),
+        opens_at: Some(Timestamp::from_millisecond(1_763_942_701_123).unwrap()),
+        closes_at: Some(Timestamp::from_millisecond(1_763_942_801_001).unwrap()),
+        switch: SaleSwitch::Paused,
+        ..new_sale("s", 1_000_000_000)
+    };
+    let CreateOutcome::Created(stored) = store.create_sale(&sale, "ann").await.unwrap() else {
+        panic!("it is new")
+    };
+    let history = store.history(&sale.id).await.unwrap();
+    assert_eq!(history.len(), 1);
+    assert_eq!((history[0].delta, history[0].actor.as_str()), (1_000_000_000, "ann"));
+    let adjustment = history[0].number;
+    assert_eq!(stored, StoredSale { sale: sale.clone(), sold: 0, adjustment, epoch: 0, rebuild_epoch: 0 });
+    assert_eq!(store.sale(&sale.id).await.unwrap(), Some(stored));
+    assert_eq!(store.sale(&sale_id("S")).await.unwrap(), None, "names are told apart by case");
+}
+
+#[tokio::test]
+async fn a_sale_that_is_there_stays_as_it_is() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    store.create_sale(&new_sale("s", 5), "ann").await.unwrap();
+    let again = store.create_sale(&new_sale("s", 9), "bob").await.unwrap();
+    assert_eq!(again, CreateOutcome::AlreadyExists);
+    assert_eq!(store.sale(&sale_id("s")).await.unwrap().unwrap().sale.stock, 5);
+    assert_eq!(store.history(&sale_id("s")).await.unwrap().len(), 1);
+    let names: Vec<String> = store.sales().await.unwrap().iter().map(|s| s.sale.id.to_string()).collect();
+    assert_eq!(names, ["default", "s"]);
+}
+
+#[tokio::test]
+async fn the_store_says_how_its_server_is_set_up() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    store.check().await.unwrap();
+    let described = store.describe().await.unwrap();
+    assert!(!described.version.is_empty());
+    assert!(["REPEATABLE-READ", "READ-COMMITTED"].contains(&described.transaction_isolation.as_str()));
+    assert!(["0", "1", "2"].contains(&described.flush_log_at_commit.as_str()));
+    assert!(described.max_connections.parse::<u32>().unwrap() > 0);
+    assert!(!described.read_only);
+    assert!(described.clock_ahead_ms.abs() < 60_000, "{}", described.clock_ahead_ms);
+}

@@ -1,0 +1,150 @@
+//! `reconcile`: whether ledger, log and store add up. The two laws, for each sale:
+//!
+//!     stock = remaining + units of live orders in the ledger
+//!     units of live orders in the ledger = sold in the store + units in outbox or log not yet written
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use seckill_core::{
+    event::{OrderEvent, OrderEventKind},
+    ledger::{LedgerSale, RecordState, SaleLookup},
+    order::{OrderId, Units},
+    sale::SaleId,
+};
+use serde::Serialize;
+
+use crate::{
+    failure::Failure,
+    output::{Report, table},
+    surroundings::Surroundings,
+};
+
+/// A sale that sells while it is counted may seem to drift: it is counted again, and only a difference that
+/// stays the same is one.
+const COUNTS: usize = 5;
+const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
+const OUTBOX_LIMIT: usize = 1_000_000;
+
+/// What was counted of a sale, in units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Count {
+    sale: SaleId,
+    stock: Units,
+    remaining: Units,
+    /// Of live orders in the ledger.
+    held: Units,
+    /// Of them, in the outbox.
+    outbox: Units,
+    /// Of them, in the log and not yet written.
+    in_log: Units,
+    sold: Units,
+    /// What is left over, by either law; 0 where all adds up.
+    drift: i64,
+}
+
+/// Counts every sale, or one.
+pub async fn reconcile(all: &Surroundings, only: Option<&SaleId>) -> Result<Report, Failure> {
+    let sales = match only {
+        Some(sale) => vec![all.store.sale(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?],
+        None => all.store.sales().await?,
+    };
+    let (mut counts, mut unloaded) = (Vec::new(), Vec::new());
+    for stored in sales {
+        match settled_count(all, &stored.sale.id).await? {
+            Some(count) => counts.push(count),
+            None => unloaded.push(stored.sale.id),
+        }
+    }
+    let rows = counts.iter().map(|it| {
+        let units = [it.stock, it.remaining, it.held, it.outbox, it.in_log, it.sold];
+        let mut row = vec![it.sale.to_string()];
+        row.extend(units.iter().map(ToString::to_string));
+        row.push(it.drift.to_string());
+        row
+    });
+    let header = ["sale", "stock", "remaining", "held", "outbox", "in the log", "sold", "drift"];
+    let mut text = table(&header, rows);
+    for sale in &unloaded {
+        text.extend(["\nsale ", sale.as_str(), ": the ledger is not loaded, nothing to compare"]);
+    }
+    let drifts = counts.iter().any(|count| count.drift != 0);
+    let json = serde_json::json!({ "sales": counts, "notLoaded": unloaded, "drift": drifts });
+    Ok(Report::new(text, &json).faulty_if(drifts))
+}
+
+/// The count of a sale, repeated until it adds up or keeps the same drift; none if the ledger has none.
+async fn settled_count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failure> {
+    let mut last: Option<Count> = None;
+    for _ in 0..COUNTS {
+        let Some(count) = count(all, sale).await? else { return Ok(None) };
+        if count.drift == 0 || last.as_ref() == Some(&count) {
+            return Ok(Some(count));
+        }
+        last = Some(count);
+        tokio::time::sleep(BETWEEN_COUNTS).await;
+    }
+    Ok(last)
+}
+
+async fn count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failure> {
+    let SaleLookup::Trusted(ledger) = all.ledger.sale(sale).await? else { return Ok(None) };
+    let mut live: HashMap<OrderId, Units> = HashMap::new();
+    let visit = all.ledger.visit_orders(sale, |found| {
+        if found.state == RecordState::Live {
+            live.insert(found.order.id, found.order.quantity.units());
+        }
+    });
+    visit.await?;
+    let outbox: HashSet<OrderId> = all
+        .ledger
+        .outbox(sale, Duration::ZERO, OUTBOX_LIMIT)
+        .await?
+        .into_iter()
+        .map(|found| found.order.id)
+        .collect();
+    let logged = placed_and_undone(all, sale).await?;
+    let on_the_way: Vec<OrderId> =
+        outbox.union(&logged).filter(|id| live.contains_key(*id)).copied().collect();
+    let written = all.store.order_statuses(&on_the_way).await?;
+    let stored = all.store.sale(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?;
+
+    let mut count = Count {
+        sale: sale.clone(),
+        stock: ledger.sale.stock,
+        remaining: ledger.remaining,
+        held: live.values().sum(),
+        outbox: 0,
+        in_log: 0,
+        sold: stored.sold,
+        drift: 0,
+    };
+    for id in on_the_way.iter().filter(|id| !written.contains_key(*id)) {
+        let part = if logged.contains(id) { &mut count.in_log } else { &mut count.outbox };
+        *part += live[id];
+    }
+    count.drift = drift(&count, &ledger);
+    Ok(Some(count))
+}
+
+/// The orders of `sale` that the log holds and the consumers have not written yet.
+async fn placed_and_undone(all: &Surroundings, sale: &SaleId) -> Result<HashSet<OrderId>, Failure> {
+    let undone = all.observer()?.undone().await?;
+    let events =
+        undone.iter().filter_map(|raw| OrderEvent::decode(raw.key.as_deref(), raw.value.as_deref()).ok());
+    Ok(events
+        .filter(|event| event.kind == OrderEventKind::Placed && event.order.sale == *sale)
+        .map(|event| event.order.id)
+        .collect())
+}
+
+/// What is left over by the first law, or else by the second.
+fn drift(count: &Count, ledger: &LedgerSale) -> i64 {
+    let signed = |units: Units| i64::try_from(units).unwrap_or(i64::MAX);
+    let first = signed(ledger.sale.stock) - signed(ledger.remaining) - signed(count.held);
+    let second = signed(count.held) - signed(count.sold) - signed(count.outbox) - signed(count.in_log);
+    if first == 0 { second } else { first }
+}

@@ -1,0 +1,42 @@
+//! What every command works with.
+
+use seckill_core::{
+    ledger::StockLedger,
+    order_log::{LogError, LogObserver},
+    settings::{GroupSettings, KafkaSettings},
+    store::{OrderStore, StoreOptions},
+};
+use secrecy::SecretString;
+
+use crate::{cli::Places, failure::Failure};
+
+/// The store, the ledger and the way to the log. Nothing connects before it is used.
+pub struct Surroundings {
+    pub database: SecretString,
+    pub store: OrderStore,
+    pub ledger: StockLedger,
+    pub kafka: KafkaSettings,
+    group: GroupSettings,
+}
+
+impl Surroundings {
+    pub fn new(places: Places) -> Result<Self, Failure> {
+        let database = places.database.url()?;
+        let redis = places.redis.url()?;
+        let ledger = StockLedger::new(&redis, 2)
+            .map_err(|_| Failure::Usage("REDIS_URL: not a Redis URL".to_owned()))?;
+        let store = OrderStore::connect(&database, StoreOptions::default())?;
+        Ok(Self { database, store, ledger, kafka: places.kafka, group: places.group })
+    }
+
+    pub fn observer(&self) -> Result<LogObserver, LogError> {
+        LogObserver::new(&self.kafka, &self.group)
+    }
+
+    /// Who is at work, for the audit.
+    pub fn actor() -> String {
+        let user = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let user = user.filter(|name| !name.is_empty()).unwrap_or_else(|| "operator".to_owned());
+        user.chars().filter(|character| !character.is_control()).take(128).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! `reconcile` and `doctor` see what is wrong, and services that cannot be reached are named.
+
+use deadpool_redis::redis;
+use seckill_core::sale::SaleId;
+use serde_json::json;
+
+use crate::{
+    own_redis::OwnRedis,
+    support::{Site, connect, raw, run},
+};
+
+async fn damage(sale: &SaleId, by: i64) {
+    let mut hincrby = redis::cmd("HINCRBY");
+    hincrby.arg(format!("seckill:{{{sale}}}:sale")).arg("remaining").arg(by);
+    hincrby.query_async::<()>(&mut raw().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn reconcile_of_a_sale_that_adds_up_is_clean() {
+    let mut site = Site::with_topics().await;
+    let sale = site.sale(100).await;
+    site.hold(&sale, 3).await;
+    let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(0).json();
+    let row = json!({ "sale": sale, "stock": 100, "remaining": 97, "held": 3, "outbox": 3, "inLog": 0, "sold": 0, "drift": 0 });
+    assert_eq!(counted, json!({ "sales": [row], "notLoaded": [], "drift": false }));
+}
+
+#[tokio::test]
+async fn reconcile_prints_units_that_came_from_nowhere_or_went_there() {
+    let mut site = Site::with_topics().await;
+    let sale = site.sale(100).await;
+    site.hold(&sale, 3).await;
+    for (by, drift) in [(5, -5), (-7, 2)] {
+        damage(&sale, by).await;
+        let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(1).json();
+        assert_eq!((&counted["drift"], &counted["sales"][0]["drift"]), (&json!(true), &json!(drift)));
+    }
+    let text = site.run(&["reconcile", sale.as_str()]).expect(1);
+    assert!(text.stdout.contains("drift") && text.stderr.is_empty(), "{text:?}");
+}
+
+#[tokio::test]
+async fn reconcile_says_which_sale_it_could_not_count() {
+    let mut site = Site::with_topics().await;
+    let sale = site.unloaded_sale(5).await.sale.id;
+    let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(0).json();
+    assert_eq!(counted, json!({ "sales": [], "notLoaded": [sale], "drift": false }));
+}
+
+#[tokio::test]
+async fn reconcile_without_topics_blames_the_topic_and_not_the_network() {
+    let mut site = Site::new().await;
+    let sale = site.sale(5).await;
+    let ran = site.run(&["reconcile", sale.as_str()]).expect(1);
+    assert!(ran.complaint().contains("Kafka") && !ran.stderr.contains("unreachable"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_ledger_with_more_left_than_there_were_is_shown_and_not_reset() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    damage(&sale, 5).await;
+    let shown = site.run(&["sale", "show", sale.as_str(), "--json"]).expect(0).json();
+    assert_eq!((&shown["remaining"], &shown["held"]), (&json!(15), &json!(0)));
+    let said = site.refused(&sale, &["reset", sale.as_str(), "--to", "1", "--yes"]).await;
+    assert!(said.contains("does not add up"), "{said}");
+}
+
+#[tokio::test]
+async fn doctor_finds_nothing_wrong_with_services_as_they_should_be() {
+    let site = Site::with_topics().await;
+    let checked = site.run(&["doctor", "--json"]).expect(0).json();
+    assert_eq!(checked["ok"], true, "{checked}");
+    assert!(checked["checks"].as_array().unwrap().len() > 10, "{checked}");
+}
+
+#[tokio::test]
+async fn doctor_finds_a_missing_topic_and_a_schema_that_is_behind() {
+    let site = Site::new().await;
+    site.database.execute("DELETE FROM __diesel_schema_migrations").await;
+    let checked = site.run(&["doctor", "--json"]).expect(1).json();
+    let faults: Vec<_> =
+        checked["checks"].as_array().unwrap().iter().filter(|it| it["ok"] == false).collect();
+    let of = |check: &str| faults.iter().filter(|it| it["check"] == check).count();
+    assert_eq!((of("kafka: topic"), of("mysql: migrations to apply"), faults.len()), (2, 1, 3), "{checked}");
+}
+
+#[tokio::test]
+async fn doctor_finds_a_redis_that_forgets() {
+    let site = Site::with_topics().await;
+    let server = OwnRedis::start();
+    let mut connection = connect(&server.url).await;
+    for (setting, bad, good, check) in [
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "redis: eviction policy"),
+        ("appendfsync", "everysec", "always", "redis: persistence on every write"),
+        ("appendonly", "no", "yes", "redis: persistence"),
+    ] {
+        let mut set = async |value: &str| {
+            let mut set = redis::cmd("CONFIG");
+            set.arg("SET").arg(setting).arg(value);
+            set.query_async::<()>(&mut connection).await.unwrap();
+        };
+        set(bad).await;
+        let checked = run(site.command(&["doctor", "--json"]).env("REDIS_URL", &server.url)).expect(1).json();
+        let checks = checked["checks"].as_array().unwrap();
+        let faults: Vec<_> = checks.iter().filter(|it| it["ok"] == false).map(|it| &it["check"]).collect();
+        assert_eq!(faults, [check], "{checked}");
+        set(good).await;
+    }
+}
+
+#[tokio::test]
+async fn doctor_names_every_service_that_it_cannot_reach() {
+    let site = Site::new().await;
+    let ran = run(site
+        .command(&["doctor"])
+        .env("DATABASE_URL", "mysql://u:hunter2@127.0.0.1:1/x")
+        .env("REDIS_URL", "redis://:hunter2@127.0.0.1:1/1")
+        .env("KAFKA_BROKERS", "127.0.0.1:1"));
+    let ran = ran.expect(1);
+    for service in ["redis: reachable", "kafka: reachable", "mysql: reachable"] {
+        let line = ran.stdout.lines().find(|line| line.contains(service)).unwrap();
+        assert!(line.contains("FAULT"), "{ran:?}");
+    }
+    assert!(!ran.stdout.contains("hunter2") && !ran.stderr.contains("hunter2"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_cannot_be_reached_is_named_and_its_secret_is_not_shown() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    let name = sale.as_str();
+    let mysql = ("DATABASE_URL", "mysql://u:hunter2@127.0.0.1:1/x");
+    let redis = ("REDIS_URL", "redis://:hunter2@127.0.0.1:1/1");
+    let kafka = ("KAFKA_BROKERS", "127.0.0.1:1");
+    for ((variable, value), arguments) in [
+        (mysql, &["migrate"][..]),
+        (mysql, &["sale", "list"]),
+        (mysql, &["stock", "add", name, "1", "--reason", "r"]),
+        (redis, &["stock", "add", name, "1", "--reason", "r"]),
+        (redis, &["reset", name, "--to", "1", "--yes"]),
+        (redis, &["reconcile", name]),
+        (kafka, &["topics", "create"]),
+        (kafka, &["reconcile", name]),
+    ] {
+        let before = site.everything(&sale).await;
+        let ran = run(site.command(arguments).env(variable, value)).expect(69);
+        let said = ran.stderr.lines().last().unwrap_or_default();
+        assert!(said.contains(variable) && said.contains("unreachable"), "{arguments:?}: {ran:?}");
+        assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
+        assert_eq!(site.everything(&sale).await, before);
+    }
+}

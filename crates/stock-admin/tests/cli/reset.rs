@@ -1,0 +1,124 @@
+//! `reset SALE --to N`: afterwards exactly N units are left, whatever is held.
+
+use std::thread;
+
+use seckill_core::{
+    ledger::{RecordState, ReserveOutcome, StockLedger},
+    sale::{SaleId, SaleSwitch},
+};
+
+use crate::support::{Site, reserve, run};
+
+/// Sells unit by unit, and gives every other one back.
+async fn trade(ledger: StockLedger, sale: SaleId) {
+    loop {
+        if let ReserveOutcome::Reserved(bought) = reserve(&ledger, &sale, 1).await
+            && bought.order.id.as_bytes()[15] % 2 == 0
+        {
+            ledger.release(&sale, &[bought.order]).await.unwrap();
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resets_of_a_sale_that_sells_lose_and_invent_no_unit() {
+    let mut site = Site::new().await;
+    let sale = site.sale(1000).await;
+    let traders: Vec<_> = (0..3).map(|_| tokio::spawn(trade(site.ledger.clone(), sale.clone()))).collect();
+    for to in ["500", "0", "2000", "300"] {
+        let arguments = ["reset", sale.as_str(), "--to", to, "--yes", "--json"];
+        let said = site.run(&arguments).expect(0).json();
+        assert_eq!(said["remaining"].to_string(), to);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    for trader in &traders {
+        trader.abort();
+    }
+    for trader in traders {
+        assert!(trader.await.unwrap_err().is_cancelled(), "a trader failed");
+    }
+
+    let mut live = 0;
+    let visit = site.ledger.visit_orders(&sale, |found| {
+        if found.state == RecordState::Live {
+            live += found.order.quantity.units();
+        }
+    });
+    visit.await.unwrap();
+    let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
+    assert!(live > 0, "nothing was sold");
+    assert_eq!((ledger.sale.stock, stored.sale.stock), (ledger.remaining + live, ledger.remaining + live));
+    let history = site.store.history(&sale).await.unwrap();
+    let sum: i64 = history.iter().map(|it| it.delta).sum();
+    assert_eq!(u64::try_from(sum).unwrap(), stored.sale.stock, "the audit adds up to the stock");
+}
+
+#[tokio::test]
+async fn reset_leaves_exactly_n_whatever_is_held_and_the_sale_sells_on() {
+    let mut site = Site::new().await;
+    let sale = site.sale(100).await;
+    site.hold(&sale, 30).await;
+    for to in [0_u64, 100, 5, 70, 70] {
+        let text = to.to_string();
+        site.run(&["reset", sale.as_str(), "--to", &text, "--yes"]).expect(0);
+        let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
+        assert_eq!((ledger.remaining, ledger.sale.stock, stored.sale.stock), (to, to + 30, to + 30));
+        assert_eq!((ledger.sale.switch, stored.sale.switch), (SaleSwitch::Open, SaleSwitch::Open));
+        assert_eq!(ledger.adjustment, stored.adjustment);
+    }
+}
+
+#[tokio::test]
+async fn reset_of_a_paused_sale_leaves_it_paused() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    site.run(&["sale", "pause", sale.as_str()]).expect(0);
+    site.run(&["reset", sale.as_str(), "--to", "4", "--yes"]).expect(0);
+    let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
+    assert_eq!((ledger.sale.switch, stored.sale.switch), (SaleSwitch::Paused, SaleSwitch::Paused));
+    assert_eq!(ledger.remaining, 4);
+}
+
+#[tokio::test]
+async fn reset_without_yes_and_without_a_terminal_is_refused() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    let said = site.refused(&sale, &["reset", sale.as_str(), "--to", "4"]).await;
+    assert!(said.contains("--yes"), "{said}");
+}
+
+#[tokio::test]
+async fn reset_beyond_the_maximum_is_refused_without_pausing_the_sale() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    site.hold(&sale, 1).await;
+    let said = site.refused(&sale, &["reset", sale.as_str(), "--to", "1000000000", "--yes"]).await;
+    assert!(said.contains("at most 1000000000"), "{said}");
+}
+
+#[tokio::test]
+async fn resets_at_once_leave_what_one_of_them_said_and_tell_the_losers() {
+    let mut site = Site::new().await;
+    let sale = site.sale(100).await;
+    site.hold(&sale, 8).await;
+    let running: Vec<_> = [20_u64, 40, 60]
+        .map(|to| {
+            let mut command = site.command(&["reset", sale.as_str(), "--to", &to.to_string(), "--yes"]);
+            (to, thread::spawn(move || run(&mut command)))
+        })
+        .into();
+    let mut winners = Vec::new();
+    for (to, ran) in running {
+        let ran = ran.join().unwrap();
+        match ran.code {
+            0 => winners.push(to),
+            1 => assert!(ran.complaint().contains("nothing was changed"), "{ran:?}"),
+            _ => panic!("{ran:?}"),
+        }
+    }
+    let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
+    assert!(winners.contains(&ledger.remaining), "{winners:?}, {ledger:?}");
+    assert_eq!((ledger.sale.stock, stored.sale.stock), (ledger.remaining + 8, ledger.remaining + 8));
+    assert_eq!(ledger.sale.switch, SaleSwitch::Open);
+}

@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# Apache Kafka, one node that is broker and controller (KRaft). Its jars come from Maven Central
+# (scripts/kafka/pom.xml names them): Debian has no package.
+# shellcheck disable=SC2034 # _ports and _program are read by process.sh
+
+# The broker's port, and the controller's behind it.
+kafka_ports='29092 2'
+kafka_program='java kafka.Kafka'
+
+kafka_packages() {
+    if ! kafka_java >/dev/null; then echo default-jre-headless; fi
+    # Only to fetch the jars: not needed where they lie already.
+    if ! kafka_jars_there && ! have mvn; then echo maven; fi
+    # Answers "is it up?" in 20 ms, where Kafka's own tools start a JVM for it.
+    if ! have kcat; then echo kcat; fi
+}
+
+# The jars lie in libs if its note says that they are those of this very pom.xml.
+kafka_jars_there() { cmp -s "$HERE/kafka/pom.xml" "$STATE_DIR/kafka/libs/pom.xml"; }
+
+kafka_fetch_jars() {
+    local dir="$STATE_DIR/kafka"
+    rm -rf -- "$dir"/libs.new.*
+    say "kafka: fetching its jars with Maven (54 MB, once)"
+    local new="$dir/libs.new.$$" home=''
+    # Java looks for the home directory in the passwd file only, where a container's user may have none.
+    # Maven's launcher splits at spaces.
+    if [[ -n ${HOME:-} && $HOME != *[[:space:]]* ]]; then home=-Duser.home=$HOME; fi
+    MAVEN_OPTS="${MAVEN_OPTS:-} $home" mvn -q -B -f "$HERE/kafka/pom.xml" \
+        dependency:copy-dependencies -DoutputDirectory="$new" >"$dir/maven.log" 2>&1 </dev/null || {
+        grep -m 10 ERROR "$dir/maven.log" >&2 || tail -n 10 "$dir/maven.log" >&2
+        die "kafka: Maven could not fetch the jars, as above (all of it: $dir/maven.log);" \
+            "is Maven Central reachable?"
+    }
+    cp "$HERE/kafka/pom.xml" "$new/pom.xml"
+    rm -rf -- "$dir/libs"
+    mv "$new" "$dir/libs"
+}
+
+kafka_java() {
+    if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then
+        echo "$JAVA_HOME/bin/java"
+    else
+        command -v java
+    fi
+}
+
+kafka_prepare() {
+    local dir="$STATE_DIR/kafka" port=$1 java version cluster
+    java=$(kafka_java) || die "kafka: no java found: install default-jre-headless, or set JAVA_HOME"
+    version=$("$java" -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p')
+    [ "${version:-0}" -ge 17 ] ||
+        die "kafka: Java 17 or newer is needed, $java is ${version:-unknown};" \
+            "install openjdk-17-jre-headless and set JAVA_HOME"
+    kafka_jars_there || kafka_fetch_jars
+    cp "$HERE/kafka/log4j2.xml" "$dir/log4j2.xml"
+    # Paths are relative to $dir, where it runs: no space or comma in a checkout's path can hurt.
+    cat >"$dir/server.properties" <<EOF
+# Written by scripts/services at every start.
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$((port + 1))
+listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))
+advertised.listeners=BROKER://127.0.0.1:$port
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+log.dirs=data
+
+# A topic that nobody made is a mistake to be told of, not to be papered over.
+auto.create.topics.enable=false
+# One node: the internal topics cannot have the three copies that are their default.
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+# One node of small topics: fewer partitions start and recover faster, and half a gigabyte of heap
+# has no 128 MB for the log cleaner.
+offsets.topic.num.partitions=5
+transaction.state.log.num.partitions=5
+log.cleaner.dedupe.buffer.size=16777216
+group.initial.rebalance.delay.ms=0
+# How long a killed broker still counts as alive. Until then it cannot come back: 9 s is the default.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+EOF
+    rm -rf -- "$dir"/data.gone.*
+    if [ ! -d "$dir/data" ]; then
+        rm -rf -- "$dir"/data.new
+        sed 's/^log\.dirs=.*/log.dirs=data.new/' "$dir/server.properties" >"$dir/format.properties"
+        # 16 random bytes in Kafka's base64; a leading "-" would read as an option.
+        cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/A/')
+        (cd "$dir" && "$java" -cp 'libs/*' kafka.tools.StorageTool format -t "$cluster" -c format.properties) \
+            >"$dir/format.log" 2>&1 9>&- </dev/null || {
+            tail -n 15 "$dir/format.log" >&2
+            die "kafka: could not format its data directory, as above; when mended, run this again"
+        }
+        rm -f "$dir/format.properties"
+        mv "$dir/data.new" "$dir/data"
+    fi
+}
+
+kafka_command() {
+    COMMAND=("$(kafka_java)" -Xms256m -Xmx512m -XX:+ExitOnOutOfMemoryError
+        -Dlog4j2.configurationFile=log4j2.xml -cp 'libs/*' kafka.Kafka server.properties)
+}
+
+kafka_ready() {
+    timeout 5 kcat -b "127.0.0.1:$1" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$1"
+}

@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# Redis 7, as the ledger needs it: every write on disk before the answer, nothing ever evicted.
+# shellcheck disable=SC2034 # _ports and _program are read by process.sh
+
+redis_ports='26379 1'
+redis_program='redis-server redis-server'
+
+# Debian's redis-server package is a system service and a link to redis-check-rdb, which is the same
+# program (it goes by the name it is called). redis-tools alone has it, and starts nothing.
+redis_packages() {
+    if ! have redis-cli || ! have redis-server && ! have redis-check-rdb; then echo redis-tools; fi
+}
+
+redis_prepare() {
+    local dir="$STATE_DIR/redis" version
+    mkdir -p "$dir/data"
+    ln -sfn "$(command -v redis-server || command -v redis-check-rdb)" "$dir/redis-server"
+    version=$("$dir/redis-server" --version | sed -nE 's/.* v=([0-9]+).*/\1/p')
+    [ "${version:-0}" -ge 7 ] || die "redis: version 7 or newer is needed, this one is ${version:-unknown}"
+    cat >"$dir/redis.conf" <<EOF
+# Written by scripts/services at every start.
+bind 127.0.0.1
+port $1
+dir data
+daemonize no
+appendonly yes
+appendfsync always
+save ""
+maxmemory-policy noeviction
+EOF
+}
+
+redis_command() { COMMAND=(./redis-server redis.conf); }
+
+redis_ready() { [ "$(timeout 5 redis-cli -h 127.0.0.1 -p "$1" PING 2>/dev/null)" = PONG ]; }
