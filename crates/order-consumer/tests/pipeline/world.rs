@@ -171,12 +171,10 @@ impl World {
 
     /// The reasons of the dead letters, waiting until there are `count`.
     pub async fn dead_letters(&self, count: usize) -> Vec<String> {
-        let dead = KafkaSettings { orders_topic: self.kafka.dead_letter_topic.clone(), ..self.kafka.clone() };
-        let group = GroupSettings { consumer_group: format!("{}-dead", self.group.consumer_group) };
-        let observer = LogObserver::new(&dead, &group).unwrap();
+        let observer = LogObserver::new(&self.kafka, &self.group).unwrap();
         let started = Instant::now();
         loop {
-            let letters = observer.undone().await.unwrap();
+            let letters = observer.dead_letters().await.unwrap();
             if letters.len() >= count || started.elapsed() > Duration::from_secs(10) {
                 let reason = |name: &str, headers: &[(String, Option<Vec<u8>>)]| {
                     let found =
