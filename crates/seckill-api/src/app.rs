@@ -57,6 +57,8 @@ pub struct Parts {
     pub admin_token: Option<SecretString>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
+    /// Whether the dashboard has a button that buys: on a developer's machine.
+    pub may_buy_on_page: bool,
 }
 
 /// What every handler may use.
@@ -68,6 +70,7 @@ pub struct Services {
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
     pub(crate) default_sale: SaleId,
+    pub(crate) may_buy_on_page: bool,
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
@@ -154,6 +157,7 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,
         default_sale: parts.default_sale,
+        may_buy_on_page: parts.may_buy_on_page,
         stopping: Arc::clone(stopping),
     };
     (services, task)

@@ -8,11 +8,13 @@
 //! | [`routes`] | which path leads where |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
+//! | [`description`] | the OpenAPI description, made from the code |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
 pub mod app;
 pub mod body;
+pub mod description;
 pub mod measures;
 pub mod order_body;
 pub mod problem;

@@ -10,7 +10,7 @@ use seckill_api::{
 use seckill_core::{
     ledger::StockLedger,
     order_log::OrderPublisher,
-    settings::{self, SettingsError},
+    settings::{self, Profile, SettingsError},
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
@@ -68,6 +68,7 @@ async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
         order_id_secret: secrets.order_id,
         admin_token: secrets.admin_token,
         default_sale: settings.default_sale,
+        may_buy_on_page: settings.log.profile == Profile::Dev,
     };
     let listen = settings.listen;
     let api = Api::build(listen, &settings.limits, parts)

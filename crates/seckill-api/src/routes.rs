@@ -3,6 +3,7 @@
 mod legacy;
 mod operation;
 mod orders;
+mod pages;
 mod sales;
 
 use std::{sync::Arc, time::Instant};
@@ -18,6 +19,7 @@ use actix_web::{
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
+pub(crate) use self::legacy::SOLD_OUT;
 use crate::{measures::HttpMeasures, problem::Problem};
 
 /// Puts every route in place.
@@ -26,6 +28,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     sales::configure(config, measures);
     orders::configure(config, measures);
     operation::configure(config, measures);
+    pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
 }

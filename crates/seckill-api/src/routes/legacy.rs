@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What the original answers once nothing is left, with status 201.
-const SOLD_OUT: &str = "已经卖光了";
+pub(crate) const SOLD_OUT: &str = "已经卖光了";
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(resource(measures, "/", READ_ONLY, vec![get().to(hello)])).service(resource(
