@@ -47,7 +47,7 @@ path that leads nowhere is `404` with the code `not-found`. Every `GET` is also 
 **Limits.** A body has at most 4 KiB and must arrive within 5 seconds. What is not HTTP, or a head that is too \
 large or too slow, is answered with the bare status and the connection is closed.";
 
-/// The whole description, as it is served.
+/// The whole description.
 pub fn openapi() -> OpenApi {
     let mut paths = PathsBuilder::new();
     for Described { path, item } in described() {
@@ -73,6 +73,13 @@ pub fn openapi() -> OpenApi {
         .paths(paths)
         .components(Some(components().build()))
         .build()
+}
+
+/// The description as JSON: what is served, and what is committed as `docs/openapi.json`.
+pub fn json() -> String {
+    let json = openapi().to_pretty_json().expect("the description is JSON");
+    // utoipa 5.5 forgets that the fields of a link are in camelCase.
+    json.replace("\"operation_id\":", "\"operationId\":") + "\n"
 }
 
 /// Every path that is described, whether it is there yet or not.

@@ -21,12 +21,12 @@ const REWRITE: &str = "SECKILL_REWRITE_OPENAPI";
 const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 fn served() -> Value {
-    serde_json::to_value(description::openapi()).expect("the description is JSON")
+    serde_json::from_str(&description::json()).expect("the description is JSON")
 }
 
 #[actix_web::test]
 async fn the_committed_description_is_the_one_that_is_served() {
-    let text = description::openapi().to_pretty_json().unwrap() + "\n";
+    let text = description::json();
     if std::env::var_os(REWRITE).is_some() {
         std::fs::write(COMMITTED, &text).unwrap();
     }
@@ -102,6 +102,7 @@ async fn every_reference_leads_somewhere_and_every_operation_has_its_name() {
     }
     let distinct: BTreeSet<_> = names.iter().collect();
     assert_eq!(distinct.len(), names.len(), "{names:?}");
+    assert!(!linked.is_empty());
     for link in linked {
         assert!(names.contains(&link.as_str().unwrap()), "{link}");
     }

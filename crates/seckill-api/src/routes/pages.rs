@@ -58,8 +58,7 @@ const API_DOCS_FILES: [File; 2] = [file!("api-docs.js", JAVASCRIPT), file!("icon
 /// What is served of Swagger UI.
 const SWAGGER_FILES: [(&str, &str); 2] = [("swagger-ui.css", CSS), ("swagger-ui-bundle.js", JAVASCRIPT)];
 
-static OPENAPI: LazyLock<Bytes> =
-    LazyLock::new(|| description::openapi().to_json().expect("the description is JSON").into());
+static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| description::json().into());
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     let description = vec![get().to(api_description)];
