@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`app`] | building, running and stopping the server |
 //! | [`purchase`] | the use case: reserve → publish → settle → answer |
+//! | [`cancellation`] | the use case of taking an order back |
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
 //! | [`routes`] | which path leads where |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
@@ -13,6 +14,7 @@
 
 pub mod app;
 pub mod body;
+pub mod cancellation;
 pub mod measures;
 pub mod order_body;
 pub mod problem;
