@@ -23,8 +23,8 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    measures::HttpMeasures, purchase::Purchases, readiness::Readiness, reading::Readings, routes,
-    settings::LimitSettings,
+    admin_access::AdminAccess, measures::HttpMeasures, purchase::Purchases, readiness::Readiness,
+    reading::Readings, routes, settings::LimitSettings,
 };
 
 /// How long the head of a request may take, from the first byte or the connection's start. Later than that,
@@ -64,6 +64,7 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) admin: AdminAccess,
     pub(crate) publisher: Arc<OrderPublisher>,
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
@@ -150,6 +151,7 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
         readings,
+        admin: AdminAccess::new(parts.admin_token.as_ref()),
         publisher,
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,

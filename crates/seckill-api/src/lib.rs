@@ -6,12 +6,14 @@
 //! | [`purchase`] | the use case: reserve → publish → settle → answer |
 //! | [`cancellation`] | the use case of taking an order back |
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
+//! | [`admin_access`] | who is an operator |
 //! | [`routes`] | which path leads where |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
+pub mod admin_access;
 pub mod app;
 pub mod body;
 pub mod cancellation;
