@@ -8,6 +8,7 @@
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
 //! | [`admin_access`] | who is an operator |
 //! | [`routes`] | which path leads where |
+//! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`readiness`], [`measures`] | what operators ask |
@@ -15,6 +16,8 @@
 
 pub mod admin_access;
 pub mod app;
+pub mod back_office;
+pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod measures;
