@@ -54,6 +54,7 @@ async fn add(
     let body = body::read(&request, payload).await?;
     let key = orders::key_of(&request)?;
     let order = order_body::parse(&body, Dialect::Legacy)?;
+    services.count_order(&order.buyer, &request)?;
     let sale = services.default_sale.clone();
     let purchase = Purchase { sale, request: order, key, wants_position: true };
     let placed = match services.purchases.place(purchase).await {
