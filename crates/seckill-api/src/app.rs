@@ -28,8 +28,16 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    admin_access::AdminAccess, back_office::BackOffice, measures::HttpMeasures, problem::Problem,
-    purchase::Purchases, rate_limit::RateLimits, readiness::Readiness, reading::Readings, routes,
+    admin_access::AdminAccess,
+    back_office::BackOffice,
+    identity::{BuyerTokens, Identity},
+    measures::HttpMeasures,
+    problem::Problem,
+    purchase::Purchases,
+    rate_limit::RateLimits,
+    readiness::Readiness,
+    reading::Readings,
+    routes,
     settings::LimitSettings,
 };
 
@@ -61,6 +69,8 @@ pub struct Parts {
     pub order_id_secret: OrderIdSecret,
     /// The operator's token; none: no operator's routes.
     pub admin_token: Option<SecretString>,
+    /// Checks buyers' tokens; none: buyers have none.
+    pub buyer_tokens: Option<BuyerTokens>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
 }
@@ -71,6 +81,7 @@ pub struct Services {
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
     pub(crate) admin: AdminAccess,
+    pub(crate) identity: Identity,
     pub(crate) back_office: BackOffice,
     pub(crate) rate_limits: Option<RateLimits>,
     pub(crate) publisher: Arc<OrderPublisher>,
@@ -172,6 +183,7 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
         readings,
         admin: AdminAccess::new(parts.admin_token.as_ref()),
+        identity: Identity::new(parts.buyer_tokens),
         back_office,
         rate_limits: limits.rates.limits(),
         publisher,
