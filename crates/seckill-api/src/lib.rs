@@ -7,6 +7,7 @@
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
 //! | [`routes`] | which path leads where |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
+//! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
@@ -23,3 +24,4 @@ pub mod refusal;
 pub mod remembered;
 pub mod routes;
 pub mod settings;
+pub mod unread;

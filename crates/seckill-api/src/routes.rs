@@ -18,7 +18,7 @@ use actix_web::{
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
-use crate::{measures::HttpMeasures, problem::Problem};
+use crate::{measures::HttpMeasures, problem::Problem, unread::Unread};
 
 /// Puts every route in place.
 pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
@@ -47,13 +47,17 @@ fn resource(
         resource = resource.route(route);
     }
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
-    resource.default_service(web::to(refuse)).wrap_fn(move |request, service| {
+    resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
         let (measure, started) = (Arc::clone(&measure), Instant::now());
+        let unread = Unread::of(&mut request);
         let answer = service.call(request);
         async move {
             let answer = answer.await;
             measure.answered(status(&answer), started.elapsed());
-            answer
+            match unread {
+                Some(unread) => answer.map(|answer| unread.held_by(answer)),
+                None => answer,
+            }
         }
     })
 }
