@@ -13,6 +13,8 @@ use seckill_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::rate_limit::RateSettings;
+
 /// What stands in for the secret on a developer's machine.
 const DEMO_ORDER_ID_SECRET: &str = "demo secret, for the profile dev only";
 
@@ -70,6 +72,9 @@ pub struct LimitSettings {
     /// Seconds between becoming unready and refusing connections at a stop, for load balancers to notice
     #[arg(long, env = "SECKILL_LAME_DUCK_SECONDS", default_value_t = 1, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=10))]
     lame_duck_seconds: u64,
+    /// How often one may ask.
+    #[command(flatten)]
+    pub rates: RateSettings,
 }
 
 impl LimitSettings {

@@ -38,6 +38,7 @@ async fn place(
     let text = body::read(&request, payload).await?;
     let key = key_of(&request)?;
     let order = order_body::parse(&text, Dialect::V1)?;
+    services.count_order(&order.buyer, &request)?;
     let purchase = Purchase { sale, request: order, key, wants_position: false };
     Ok(accepted(&services.purchases.place(purchase).await?))
 }
