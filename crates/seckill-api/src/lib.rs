@@ -12,6 +12,7 @@
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
+//! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
@@ -35,3 +36,4 @@ pub mod refusal;
 pub mod remembered;
 pub mod routes;
 pub mod settings;
+pub mod unread;

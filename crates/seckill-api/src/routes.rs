@@ -24,6 +24,7 @@ use crate::{
     measures::HttpMeasures,
     problem::Problem,
     rate_limit::{self, RateLimits},
+    unread::Unread,
 };
 
 /// Puts every route in place.
@@ -58,10 +59,11 @@ fn resource(
     }
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
     let is_limited = !UNLIMITED.contains(&path);
-    resource.default_service(web::to(refuse)).wrap_fn(move |request, service| {
+    resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
         let (measure, started) = (Arc::clone(&measure), Instant::now());
         let limits = RateLimits::of(&request).filter(|_| is_limited);
         let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));
+        let unread = Unread::of(&mut request);
         let answer = match refused {
             Some(Err(problem)) => Either::Right(ready(Ok(request.into_response(problem.error_response())))),
             Some(Ok(())) | None => Either::Left(service.call(request)),
@@ -72,7 +74,10 @@ fn resource(
                 rate_limit::mark(response);
             }
             measure.answered(status(&answer), started.elapsed());
-            answer
+            match unread {
+                Some(unread) => answer.map(|answer| unread.held_by(answer)),
+                None => answer,
+            }
         }
     })
 }
