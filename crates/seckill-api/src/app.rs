@@ -11,19 +11,33 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     dev::{Server, ServerHandle},
     web::Data,
 };
 use seckill_core::{
-    ledger::StockLedger, order::OrderIdSecret, order_log::OrderPublisher, sale::SaleId, shutdown,
-    store::OrderStore, telemetry::Metrics,
+    ledger::StockLedger,
+    order::{BuyerId, OrderIdSecret},
+    order_log::OrderPublisher,
+    sale::SaleId,
+    shutdown,
+    store::OrderStore,
+    telemetry::Metrics,
 };
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    measures::HttpMeasures, purchase::Purchases, readiness::Readiness, reading::Readings, routes,
+    admin_access::AdminAccess,
+    back_office::BackOffice,
+    identity::{BuyerTokens, Identity},
+    measures::HttpMeasures,
+    problem::Problem,
+    purchase::Purchases,
+    rate_limit::RateLimits,
+    readiness::Readiness,
+    reading::Readings,
+    routes,
     settings::LimitSettings,
 };
 
@@ -55,6 +69,8 @@ pub struct Parts {
     pub order_id_secret: OrderIdSecret,
     /// The operator's token; none: no operator's routes.
     pub admin_token: Option<SecretString>,
+    /// Checks buyers' tokens; none: buyers have none.
+    pub buyer_tokens: Option<BuyerTokens>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
 }
@@ -64,11 +80,25 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) admin: AdminAccess,
+    pub(crate) identity: Identity,
+    pub(crate) back_office: BackOffice,
+    pub(crate) rate_limits: Option<RateLimits>,
     pub(crate) publisher: Arc<OrderPublisher>,
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
     pub(crate) default_sale: SaleId,
     pub(crate) stopping: Arc<AtomicBool>,
+}
+
+impl Services {
+    /// Counts an order of `buyer`, where buyers have a rate limit.
+    pub(crate) fn count_order(&self, buyer: &BuyerId, request: &HttpRequest) -> Result<(), Problem> {
+        match &self.rate_limits {
+            Some(limits) => limits.check_buyer(buyer, request),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A server that is bound and not running yet.
@@ -137,8 +167,10 @@ impl Api {
 }
 
 fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) -> (Services, JoinHandle<()>) {
-    let readings = Readings::new(parts.ledger.clone(), parts.store);
+    let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
     let publisher = parts.publisher;
+    let back_office =
+        BackOffice::new(parts.store, parts.ledger.clone(), Arc::clone(&publisher), readings.clone());
     let (purchases, task) = Purchases::start(
         parts.ledger,
         Arc::clone(&publisher),
@@ -150,6 +182,10 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
         readings,
+        admin: AdminAccess::new(parts.admin_token.as_ref()),
+        identity: Identity::new(parts.buyer_tokens),
+        back_office,
+        rate_limits: limits.rates.limits(),
         publisher,
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,
