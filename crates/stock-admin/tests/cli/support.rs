@@ -55,6 +55,11 @@ pub fn run(command: &mut Command) -> Ran {
     }
 }
 
+/// The same, beside what this test itself does meanwhile.
+pub async fn run_beside(mut command: Command) -> Ran {
+    tokio::task::spawn_blocking(move || run(&mut command)).await.expect("stock-admin can be run")
+}
+
 /// The program, without any place of a test's own.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stock-admin"));
