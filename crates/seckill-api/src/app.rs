@@ -23,8 +23,8 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    measures::HttpMeasures, purchase::Purchases, readiness::Readiness, reading::Readings, routes,
-    settings::LimitSettings,
+    admin_access::AdminAccess, back_office::BackOffice, measures::HttpMeasures, purchase::Purchases,
+    readiness::Readiness, reading::Readings, routes, settings::LimitSettings,
 };
 
 /// How long the head of a request may take, from the first byte or the connection's start. Later than that,
@@ -64,6 +64,8 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) admin: AdminAccess,
+    pub(crate) back_office: BackOffice,
     pub(crate) publisher: Arc<OrderPublisher>,
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
@@ -137,8 +139,10 @@ impl Api {
 }
 
 fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) -> (Services, JoinHandle<()>) {
-    let readings = Readings::new(parts.ledger.clone(), parts.store);
+    let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
     let publisher = parts.publisher;
+    let back_office =
+        BackOffice::new(parts.store, parts.ledger.clone(), Arc::clone(&publisher), readings.clone());
     let (purchases, task) = Purchases::start(
         parts.ledger,
         Arc::clone(&publisher),
@@ -150,6 +154,8 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
         readings,
+        admin: AdminAccess::new(parts.admin_token.as_ref()),
+        back_office,
         publisher,
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,

@@ -4,15 +4,22 @@
 //! |---|---|
 //! | [`app`] | building, running and stopping the server |
 //! | [`purchase`] | the use case: reserve → publish → settle → answer |
+//! | [`cancellation`] | the use case of taking an order back |
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
+//! | [`admin_access`] | who is an operator |
 //! | [`routes`] | which path leads where |
+//! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
+pub mod admin_access;
 pub mod app;
+pub mod back_office;
+pub mod back_office_body;
 pub mod body;
+pub mod cancellation;
 pub mod measures;
 pub mod order_body;
 pub mod problem;

@@ -10,7 +10,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use jiff::Timestamp;
-use seckill_core::order::OutOfRange;
+use seckill_core::{order::OutOfRange, sale::MAX_STOCK};
 use serde::Serialize;
 
 pub use self::code::Code;
@@ -179,6 +179,17 @@ impl From<Refusal> for Problem {
             Refusal::SaleNotFound => (Code::SaleNotFound, "there is no sale of this name"),
             Refusal::OrderNotFound => (Code::OrderNotFound, "the sale has no order of this id"),
             Refusal::OrderFinal => (Code::OrderFinal, "the order was rejected; there is nothing to cancel"),
+            Refusal::SaleBusy => {
+                (Code::Overloaded, "somebody else is changing this sale; nothing was changed, try again")
+            }
+            Refusal::AboveMaximum => {
+                let message = format!("with what live orders hold, the stock would be above {MAX_STOCK}");
+                return Self::validation(vec![FieldError { field: "count", message }]);
+            }
+            Refusal::OpenidTaken => {
+                let message = "another order has it".to_owned();
+                return Self::validation(vec![FieldError { field: "openid", message }]);
+            }
             Refusal::Overloaded => (Code::Overloaded, "too many orders wait already; nothing was reserved"),
             Refusal::LedgerUnavailable => {
                 (Code::LedgerUnavailable, "the stock ledger cannot be reached; nothing was reserved")

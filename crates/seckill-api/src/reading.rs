@@ -60,7 +60,7 @@ struct Inner {
 }
 
 /// A read that runs apart from whoever waits for it.
-struct Apart<T>(JoinHandle<Result<T, Refusal>>);
+pub(crate) struct Apart<T>(JoinHandle<Result<T, Refusal>>);
 
 impl<T> Future for Apart<T> {
     type Output = Result<T, Refusal>;
@@ -136,7 +136,7 @@ impl Readings {
 
     /// Runs `read` on the process's own runtime. It is handed over at once, so that no caller's own future
     /// carries it.
-    fn apart<T: Send + 'static>(
+    pub(crate) fn apart<T: Send + 'static>(
         &self,
         read: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Apart<T> {
@@ -216,8 +216,8 @@ fn ledger_failed(error: LedgerError) -> Refusal {
     error.into()
 }
 
-fn store_failed(error: &StoreError) -> Refusal {
-    tracing::warn!(%error, "the store could not be read");
+pub(crate) fn store_failed(error: &StoreError) -> Refusal {
+    tracing::warn!(%error, "the store could not be asked");
     Refusal::StoreUnavailable
 }
 

@@ -1,5 +1,6 @@
 //! The routes: which path leads to which handler, what each path takes, and what is measured of it.
 
+mod back_office;
 mod legacy;
 mod operation;
 mod orders;
@@ -23,6 +24,7 @@ use crate::{measures::HttpMeasures, problem::Problem};
 /// Puts every route in place.
 pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     legacy::configure(config, measures);
+    back_office::configure(config, measures);
     sales::configure(config, measures);
     orders::configure(config, measures);
     operation::configure(config, measures);

@@ -8,8 +8,10 @@
 //! | [`order_log`] | Kafka: what has been decided, every setting of it |
 //! | [`store`] | MySQL: what is true, every statement |
 //! | [`upkeep`] | finishing what was cut off between the three |
+//! | [`change`] | the use case of changing a sale on both sides |
 //! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
 
+pub mod change;
 pub mod event;
 pub mod ledger;
 pub mod order;

@@ -71,6 +71,10 @@ bounded_text! {
     /// The buyer's note.
     Remark, 0..=500
 }
+bounded_text! {
+    /// The original's name of an order, where an operator chooses it; see [`OrderId::openid`].
+    Openid, 1..=128
+}
 
 /// How many units one order asks for: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

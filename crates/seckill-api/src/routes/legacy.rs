@@ -1,5 +1,7 @@
 //! The original's routes (nest-seckill), with the statuses, content types and bodies its clients see.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -27,6 +29,9 @@ use crate::{
 
 /// What the original answers once nothing is left, with status 201.
 const SOLD_OUT: &str = "已经卖光了";
+
+/// The media type of the original's JSON.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(resource(measures, "/", READ_ONLY, vec![get().to(hello)])).service(resource(
@@ -75,7 +80,7 @@ fn created(topic: &str, placed: &Placed, position: Position) -> HttpResponse {
         position.offset
     );
     let mut response = HttpResponse::build(StatusCode::CREATED);
-    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8")));
+    response.insert_header((CONTENT_TYPE, JSON));
     let mut response = response.body(body);
     orders::mark_replay(&mut response, placed);
     response
@@ -104,8 +109,16 @@ impl<'a> Message<'a> {
     }
 }
 
+/// An answer in JSON, of the content type that the original's framework gives to it.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+    let mut response = super::json(status, value);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
 /// A text, of the content type that the original's framework gives to texts.
-fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+pub(super) fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> HttpResponse {
+    let text = text.into();
     let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
     response.body(text)
