@@ -2,20 +2,20 @@
 //!
 //! A secret can also come from a file named by `NAME_FILE`; it is never shown, not even in an error.
 
+mod wording;
+
 use std::{
     ffi::{OsStr, OsString},
     fs,
     net::SocketAddr,
-    num::{IntErrorKind, ParseIntError},
     path::PathBuf,
     str::FromStr,
 };
 
-use clap::{
-    Args, Parser, ValueEnum,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{Args, Parser, ValueEnum, error::ErrorKind};
 use secrecy::{ExposeSecret, SecretString};
+
+use self::wording::one_line;
 
 /// Exit code of a bad setting or bad usage.
 pub const EXIT_USAGE: i32 = 64;
@@ -52,67 +52,25 @@ pub enum Refusal {
     Wrong(SettingsError),
 }
 
-/// Reads settings from `arguments` (the first is the program) and the environment.
+/// Reads settings from `arguments` (the first is the program) and the environment. A variable that is set and
+/// empty counts as not set: that is what `NAME=` in a file of variables, or `${NAME}` of nothing, means.
 pub fn try_parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Refusal> {
-    T::try_parse_from(arguments).map_err(|error| match error.kind() {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let command = without_variables(T::command(), &is_empty);
+    let parsed = command.try_get_matches_from(arguments);
+    parsed.and_then(|mut matches| T::from_arg_matches_mut(&mut matches)).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
         _ => Refusal::Wrong(SettingsError(one_line(&T::command(), &error))),
     })
 }
 
-/// What clap says in several lines, in one that names the setting by flag and variable.
-fn one_line(command: &clap::Command, error: &clap::Error) -> String {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
+/// `command`, and all below it, deaf to the `unwanted` variables.
+fn without_variables(command: clap::Command, unwanted: &dyn Fn(&OsStr) -> bool) -> clap::Command {
+    let deaf = |argument: clap::Arg| match argument.get_env() {
+        Some(variable) if unwanted(variable) => argument.env(None),
+        _ => argument,
     };
-    let setting = context(ContextKind::InvalidArg).map(|argument| with_variable(command, &argument));
-    let why = std::error::Error::source(error).map(reason);
-    match (error.kind(), setting) {
-        (ErrorKind::ValueValidation, Some(setting)) => {
-            format!("{setting}: {}", why.unwrap_or_else(|| "not a valid value".into()))
-        }
-        (ErrorKind::InvalidValue, Some(setting)) => match context(ContextKind::ValidValue) {
-            Some(valid) => format!("{setting}: must be one of {valid}"),
-            None => format!("{setting}: a value is required"),
-        },
-        (ErrorKind::MissingRequiredArgument, Some(setting)) => format!("{setting}: is required"),
-        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
-            "a command is missing (see --help)".to_owned()
-        }
-        _ => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            format!("{} (see --help)", first.trim_start_matches("error: "))
-        }
-    }
-}
-
-/// Why a value is none, in words for people where the standard library's are for programmers.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
-        Some(IntErrorKind::PosOverflow) => "is too large a number".to_owned(),
-        Some(IntErrorKind::NegOverflow) => "is too small a number".to_owned(),
-        Some(_) => "must be a number, in digits".to_owned(),
-        None => error.to_string(),
-    }
-}
-
-/// `--flag <VALUE>` as `--flag (VARIABLE)`.
-fn with_variable(command: &clap::Command, argument: &str) -> String {
-    let flag = argument.split_whitespace().next().unwrap_or(argument);
-    match flag.strip_prefix("--").and_then(|long| variable_of(command, long)) {
-        Some(variable) => format!("{flag} ({})", variable.to_string_lossy()),
-        None => flag.to_owned(),
-    }
-}
-
-/// The variable that stands for the flag `--long`, of `command` itself or of one below it.
-fn variable_of<'a>(command: &'a clap::Command, long: &str) -> Option<&'a OsStr> {
-    let own = command.get_arguments().find(|known| known.get_long() == Some(long));
-    own.and_then(clap::Arg::get_env)
-        .or_else(|| command.get_subcommands().find_map(|below| variable_of(below, long)))
+    command.mut_args(deaf).mut_subcommands(|below| without_variables(below, unwanted))
 }
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
@@ -130,7 +88,8 @@ pub fn secret(
         (None, None) => Ok(None),
         (None, Some(path)) => {
             let text = fs::read_to_string(path).map_err(|error| {
-                SettingsError(format!("{name}_FILE: cannot read {}: {error}", path.display()))
+                // Not its name: who sets NAME_FILE for NAME has put the secret there.
+                SettingsError(format!("{name}_FILE: cannot read the file that it names: {error}"))
             })?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).into())
                 .filter(|secret: &SecretString| !secret.expose_secret().is_empty()))
@@ -312,67 +271,4 @@ fn filter(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Parser, Debug)]
-    struct All {
-        #[command(flatten)]
-        database: DatabaseSettings,
-        #[command(flatten)]
-        redis: RedisSettings,
-        #[command(flatten)]
-        kafka: KafkaSettings,
-        #[command(flatten)]
-        topics: TopicSettings,
-        #[command(flatten)]
-        log: LogSettings,
-    }
-
-    fn read(arguments: &[&str]) -> Result<All, String> {
-        let arguments = std::iter::once("test").chain(arguments.iter().copied()).map(OsString::from);
-        try_parse(arguments).map_err(|refusal| match refusal {
-            Refusal::Wrong(SettingsError(line)) => line,
-            Refusal::Shown(shown) => panic!("{shown}"),
-        })
-    }
-
-    #[test]
-    fn p6_a_bad_value_is_one_line_that_names_flag_and_variable() {
-        for (arguments, flag, variable) in [
-            (["--kafka-brokers", "nowhere"], "--kafka-brokers", "KAFKA_BROKERS"),
-            (["--orders-topic", "a b"], "--orders-topic", "SECKILL_ORDERS_TOPIC"),
-            (["--orders-partitions", "0"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
-            (["--orders-partitions", "x"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
-            (["--profile", "test"], "--profile", "SECKILL_PROFILE"),
-            (["--log-filter", "a=b=c"], "--log-filter", "RUST_LOG"),
-        ] {
-            let line = read(&arguments).unwrap_err();
-            assert!(line.starts_with(&format!("{flag} ({variable}): ")), "{line}");
-            assert!(!line.contains('\n'), "{line}");
-        }
-        assert!(read(&["--no-such-flag"]).unwrap_err().contains("--no-such-flag"));
-    }
-
-    #[test]
-    fn p6_a_bad_secret_is_named_and_not_shown() {
-        let settings = read(&["--database-url", "postgres://me:hunter2@host/db"]).unwrap();
-        let error = settings.database.url().unwrap_err().to_string();
-        assert_eq!(error, "DATABASE_URL: must begin with mysql://");
-        assert!(!format!("{settings:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_secret_comes_from_its_file_without_the_line_break() {
-        let file = std::env::temp_dir().join(format!("seckill-secret-{}", uuid::Uuid::new_v4()));
-        fs::write(&file, "redis://:p w@host/1\r\n").unwrap();
-        let settings = read(&["--redis-url-file", file.to_str().unwrap()]).unwrap();
-        assert_eq!(settings.redis.url().unwrap().expose_secret(), "redis://:p w@host/1");
-        fs::remove_file(&file).unwrap();
-        let missing = settings.redis.url().unwrap_err().to_string();
-        assert!(missing.starts_with("REDIS_URL_FILE: cannot read"), "{missing}");
-
-        let both = read(&["--redis-url", "redis://h/", "--redis-url-file", "/tmp/x"]).unwrap();
-        assert!(both.redis.url().unwrap_err().to_string().contains("not both"));
-    }
-}
+mod tests;

@@ -13,7 +13,9 @@ use seckill_core::{
     settings::{DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TopicSettings},
 };
 
-use self::values::{limit, lines, more_or_fewer, position, reason, seconds, time, title, units};
+use self::values::{
+    limit, lines, more_or_fewer, position, reason, reset_reason, seconds, time, title, units,
+};
 
 /// Sets up, inspects and changes sales and their stock.
 ///
@@ -70,7 +72,7 @@ pub enum Command {
         #[arg(long, value_name = "N", value_parser = units, allow_hyphen_values = true)]
         to: Units,
         /// Why, for the audit
-        #[arg(long, default_value = "reset", value_parser = reason)]
+        #[arg(long, default_value = "reset", value_parser = reset_reason)]
         reason: String,
     },
     /// Check for each sale that ledger, log and store add up

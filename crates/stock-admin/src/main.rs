@@ -22,7 +22,10 @@ mod watch;
 
 use std::process::ExitCode;
 
-use seckill_core::{settings, telemetry};
+use seckill_core::{
+    settings::{self, Refusal},
+    telemetry,
+};
 
 use crate::{
     cli::{Cli, Command, DeadLettersCommand, OutboxCommand, SaleCommand, StockCommand, TopicsCommand, Watch},
@@ -34,12 +37,13 @@ use crate::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli: Cli = settings::parse();
-    if let Err(error) = telemetry::start_logging(&cli.log) {
-        settings::exit_with(&error);
-    }
-    let json = cli.json;
-    match execute(cli).await {
+    let (json, done) = match settings::try_parse::<Cli>(std::env::args_os()) {
+        Ok(cli) => (cli.json, run(cli).await),
+        Err(Refusal::Shown(text)) => text.exit(),
+        // What cannot be understood as a whole still says how it wants to be answered.
+        Err(Refusal::Wrong(error)) => (std::env::args_os().any(|it| it == "--json"), Err(error.into())),
+    };
+    match done {
         Ok(report) => {
             report.print(json);
             ExitCode::from(report.exit_code())
@@ -49,6 +53,11 @@ async fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+async fn run(cli: Cli) -> Result<Report, Failure> {
+    telemetry::start_logging(&cli.log)?;
+    execute(cli).await
 }
 
 async fn execute(cli: Cli) -> Result<Report, Failure> {

@@ -37,7 +37,12 @@ impl LogError {
 
     /// The kind of `error`, met while `doing`.
     pub(super) fn of(doing: &'static str, error: &KafkaError) -> Self {
-        match error.rdkafka_error_code() {
+        let code = match error {
+            // The client's own question does not know this one.
+            KafkaError::AdminOp(code) => Some(*code),
+            other => other.rdkafka_error_code(),
+        };
+        match code {
             Some(code) => Self::of_code(doing, code),
             // The client's own complaints come as text; they are about what it was given.
             None => Self::Config(format!("{doing}: {error}")),

@@ -1,6 +1,6 @@
 use clap::{CommandFactory, FromArgMatches};
 
-use super::*;
+use super::{wording::with_variable, *};
 
 #[derive(Parser, Debug)]
 struct All {
@@ -78,7 +78,7 @@ enum Action {
 #[test]
 fn p6_a_missing_command_is_one_line() {
     let error = WithCommand::try_parse_from(["test"]).err().unwrap();
-    assert_eq!(one_line(&WithCommand::command(), &error), "a command is required (see --help)");
+    assert_eq!(one_line(&WithCommand::command(), &error), "a command is missing (see --help)");
 }
 
 #[test]

@@ -38,6 +38,11 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
     short_text(text, 500)
 }
 
+/// A reset adds to it what each of its steps does.
+pub(super) fn reset_reason(text: &str) -> Result<String, String> {
+    short_text(text, 400)
+}
+
 fn short_text(text: &str, most: usize) -> Result<String, String> {
     let fits = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     if fits {
