@@ -1,77 +1,16 @@
 //! Settings: each a flag and an environment variable, read once, in `main`, and checked there.
 //!
 //! A secret can also come from a file named by `NAME_FILE`; it is never shown, not even in an error.
+//! A variable that is set but empty counts as not set.
 
-mod wording;
+mod command_line;
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs,
-    net::SocketAddr,
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use clap::{Args, Parser, ValueEnum, error::ErrorKind};
+use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::wording::one_line;
-
-/// Exit code of a bad setting or bad usage.
-pub const EXIT_USAGE: i32 = 64;
-
-/// Why a set of settings cannot be used: one line for stderr.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SettingsError(pub String);
-
-/// Reads the settings of this process or ends it: `--help` and `--version` with 0, anything wrong with one
-/// line on stderr and [`EXIT_USAGE`].
-pub fn parse<T: Parser>() -> T {
-    match try_parse(std::env::args_os()) {
-        Ok(settings) => settings,
-        Err(Refusal::Shown(error)) => error.exit(),
-        Err(Refusal::Wrong(error)) => exit_with(&error),
-    }
-}
-
-/// Ends the process because of `error`: one line on stderr and [`EXIT_USAGE`].
-pub fn exit_with(error: &SettingsError) -> ! {
-    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    eprintln!("{name}: {error}");
-    std::process::exit(EXIT_USAGE)
-}
-
-/// Why [`try_parse`] gave no settings.
-#[derive(Debug)]
-pub enum Refusal {
-    /// Help or version was asked for.
-    Shown(clap::Error),
-    /// A setting is wrong.
-    Wrong(SettingsError),
-}
-
-/// Reads settings from `arguments` (the first is the program) and the environment. A variable that is set and
-/// empty counts as not set: that is what `NAME=` in a file of variables, or `${NAME}` of nothing, means.
-pub fn try_parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Refusal> {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
-    let command = without_variables(T::command(), &is_empty);
-    let parsed = command.try_get_matches_from(arguments);
-    parsed.and_then(|mut matches| T::from_arg_matches_mut(&mut matches)).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
-        _ => Refusal::Wrong(SettingsError(one_line(&T::command(), &error))),
-    })
-}
-
-/// `command`, and all below it, deaf to the `unwanted` variables.
-fn without_variables(command: clap::Command, unwanted: &dyn Fn(&OsStr) -> bool) -> clap::Command {
-    let deaf = |argument: clap::Arg| match argument.get_env() {
-        Some(variable) if unwanted(variable) => argument.env(None),
-        _ => argument,
-    };
-    command.mut_args(deaf).mut_subcommands(|below| without_variables(below, unwanted))
-}
+pub use self::command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse};
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
 /// file's end is not part of it. An empty one counts as none.
@@ -88,7 +27,7 @@ pub fn secret(
         (None, None) => Ok(None),
         (None, Some(path)) => {
             let text = fs::read_to_string(path).map_err(|error| {
-                // Not its name: who sets NAME_FILE for NAME has put the secret there.
+                // Not its name: who takes NAME_FILE for NAME has put the secret there.
                 SettingsError(format!("{name}_FILE: cannot read the file that it names: {error}"))
             })?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).into())

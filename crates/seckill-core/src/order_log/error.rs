@@ -37,15 +37,11 @@ impl LogError {
 
     /// The kind of `error`, met while `doing`.
     pub(super) fn of(doing: &'static str, error: &KafkaError) -> Self {
-        let code = match error {
-            // The client's own question does not know this one.
-            KafkaError::AdminOp(code) => Some(*code),
-            other => other.rdkafka_error_code(),
-        };
-        match code {
-            Some(code) => Self::of_code(doing, code),
+        match (error, error.rdkafka_error_code()) {
+            (KafkaError::AdminOp(code), _) => Self::of_code(doing, *code),
+            (_, Some(code)) => Self::of_code(doing, code),
             // The client's own complaints come as text; they are about what it was given.
-            None => Self::Config(format!("{doing}: {error}")),
+            (_, None) => Self::Config(format!("{doing}: {error}")),
         }
     }
 

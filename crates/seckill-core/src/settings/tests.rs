@@ -1,6 +1,11 @@
-use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
 
-use super::{wording::with_variable, *};
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use super::{
+    command_line::{one_line, with_variable, without_variables},
+    *,
+};
 
 #[derive(Parser, Debug)]
 struct All {

@@ -23,7 +23,7 @@ fn a_command_that_is_missing_or_unknown_is_said_in_one_line() {
         (&["sale", "frobnicate"], "there is no such command"),
         (&["reconsile"], "did you mean reconcile?"),
         (&["--frobnicate", "migrate"], "--frobnicate: there is no such flag"),
-        (&["migrate", "more"], "one value too many"),
+        (&["migrate", "more"], "there is an argument too many"),
         (&["rebuild"], "<SALE>: is required"),
         (&["rebuild", "x", "--all"], "[SALE]: cannot be used with --all"),
         (&["dead-letters", "replay"], "<PARTITION:OFFSET>: is required"),
