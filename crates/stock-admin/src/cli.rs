@@ -17,12 +17,24 @@ use self::values::{
     limit, lines, more_or_fewer, position, reason, reset_reason, seconds, time, title, units,
 };
 
+const AFTER_HELP: &str = "\
+Exit codes:
+  0   done
+  1   refused, drift or a fault found, or a dependency answered with a failure
+  64  bad usage, or a bad setting
+  69  a dependency is unreachable
+
+Examples:
+  stock-admin sale create phone --stock 1000 --opens-at 2026-11-27T20:00:00Z
+  stock-admin sale show phone --watch
+  stock-admin stock add phone 50 --reason 'a new pallet'
+  stock-admin reconcile --json || stock-admin reconcile --repair";
+
 /// Sets up, inspects and changes sales and their stock.
 ///
-/// Exit codes: 0 done, 1 refused or drift found, 64 bad usage, 69 a dependency is unreachable. What is
-/// refused has changed nothing.
+/// What is refused has changed nothing. What destroys, resets or halts a sale asks first.
 #[derive(Parser, Debug)]
-#[command(name = "stock-admin", version, subcommand_required = true)]
+#[command(name = "stock-admin", version, subcommand_required = true, after_long_help = AFTER_HELP)]
 pub struct Cli {
     /// Answer in JSON, for machines
     #[arg(long, global = true)]
@@ -30,9 +42,9 @@ pub struct Cli {
     /// Do not ask before what destroys or resets
     #[arg(long, short, global = true)]
     pub yes: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings")]
     pub places: Places,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings")]
     pub log: LogSettings,
     #[command(subcommand)]
     pub command: Command,
@@ -53,7 +65,7 @@ pub struct Places {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Bring the database's schema up to date, and make the default sale where there is none
+    /// Bring the database's schema up to date; make the default sale
     Migrate,
     /// The topics of the order log
     #[command(subcommand)]
@@ -64,7 +76,9 @@ pub enum Command {
     /// The stock of a sale
     #[command(subcommand)]
     Stock(StockCommand),
-    /// Make the units that are left exactly N, at one moment; pauses the sale for it
+    /// Make the units that are left exactly N, at one moment; asks first
+    ///
+    /// The sale is paused for it, for some milliseconds.
     Reset {
         /// The sale
         sale: SaleId,
@@ -75,7 +89,7 @@ pub enum Command {
         #[arg(long, default_value = "reset", value_parser = reset_reason)]
         reason: String,
     },
-    /// Check for each sale that ledger, log and store add up
+    /// Check that ledger, log and store add up; mend what does not
     Reconcile {
         /// Only this sale
         sale: Option<SaleId>,
@@ -85,7 +99,10 @@ pub enum Command {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Load a sale's ledger anew from the log and the store; it sells nothing for some seconds; asks first
+    /// Load a sale's ledger anew from the log and the store; asks first
+    ///
+    /// The sale sells nothing meanwhile: three seconds, and as long as the log takes to be written. An
+    /// order-consumer does it; where none runs, nothing is changed.
     Rebuild {
         /// The sale
         #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -102,7 +119,9 @@ pub enum Command {
     /// Messages of the order log that could not be stored
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
-    /// Check every dependency and the settings of it that the promises rest on
+    /// Check every dependency, and its settings that the promises rest on
+    ///
+    /// A dependency that cannot be reached is a fault like any other: a line, and exit code 1.
     Doctor,
     /// Print a completion script
     Completions {
@@ -138,7 +157,7 @@ pub enum OutboxCommand {
     List {
         /// Only of this sale
         sale: Option<SaleId>,
-        /// Most orders shown
+        /// Most orders shown of a sale
         #[arg(long, value_name = "N", default_value = "1000", value_parser = lines)]
         limit: usize,
     },
