@@ -27,7 +27,8 @@ pub fn secret(
         (None, None) => Ok(None),
         (None, Some(path)) => {
             let text = fs::read_to_string(path).map_err(|error| {
-                SettingsError(format!("{name}_FILE: cannot read {}: {error}", path.display()))
+                // Not its name: who takes NAME_FILE for NAME has put the secret there.
+                SettingsError(format!("{name}_FILE: cannot read the file that it names: {error}"))
             })?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).into())
                 .filter(|secret: &SecretString| !secret.expose_secret().is_empty()))
@@ -59,11 +60,11 @@ const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379/1";
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
     /// MySQL or MariaDB
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
         help = format!("MySQL or MariaDB [default: {DEFAULT_DATABASE_URL}]"))]
     database_url: Option<SecretString>,
     /// A file that holds the URL
-    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<PathBuf>,
 }
 
@@ -79,11 +80,11 @@ impl DatabaseSettings {
 #[derive(Args, Clone, Debug)]
 pub struct RedisSettings {
     /// Redis
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL",
+    #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL",
         help = format!("Redis [default: {DEFAULT_REDIS_URL}]"))]
     redis_url: Option<SecretString>,
     /// A file that holds the URL
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "REDIS_URL_FILE", value_name = "FILE")]
     redis_url_file: Option<PathBuf>,
 }
 
@@ -99,13 +100,13 @@ impl RedisSettings {
 #[derive(Args, Clone, Debug)]
 pub struct KafkaSettings {
     /// Kafka brokers, HOST:PORT, separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_parser = brokers)]
+    #[arg(long, global = true, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_parser = brokers)]
     pub kafka_brokers: String,
     /// Topic of the order log
-    #[arg(long, env = "SECKILL_ORDERS_TOPIC", default_value = "seckill.orders", value_parser = topic)]
+    #[arg(long, global = true, env = "SECKILL_ORDERS_TOPIC", default_value = "seckill.orders", value_parser = topic)]
     pub orders_topic: String,
     /// Topic of the messages that cannot be stored
-    #[arg(long, env = "SECKILL_DEAD_LETTER_TOPIC", default_value = "seckill.orders.dead", value_parser = topic)]
+    #[arg(long, global = true, env = "SECKILL_DEAD_LETTER_TOPIC", default_value = "seckill.orders.dead", value_parser = topic)]
     pub dead_letter_topic: String,
 }
 
@@ -113,7 +114,7 @@ pub struct KafkaSettings {
 #[derive(Args, Clone, Debug)]
 pub struct GroupSettings {
     /// Consumer group that writes the orders
-    #[arg(long, env = "SECKILL_CONSUMER_GROUP", default_value = "order-consumer", value_parser = non_empty)]
+    #[arg(long, global = true, env = "SECKILL_CONSUMER_GROUP", default_value = "order-consumer", value_parser = non_empty)]
     pub consumer_group: String,
 }
 
@@ -150,13 +151,13 @@ pub enum LogFormat {
 #[derive(Args, Clone, Debug)]
 pub struct LogSettings {
     /// Surroundings: `dev` means pretty logs and demo secrets
-    #[arg(long, env = "SECKILL_PROFILE", value_enum, default_value = "prod")]
+    #[arg(long, global = true, env = "SECKILL_PROFILE", value_enum, default_value = "prod")]
     pub profile: Profile,
     /// What is logged, as a tracing filter
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
     pub log_filter: String,
     /// How logs are written [default: json, or pretty in the profile dev]
-    #[arg(long, env = "SECKILL_LOG_FORMAT", value_enum)]
+    #[arg(long, global = true, env = "SECKILL_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
 }
 

@@ -91,15 +91,29 @@ pub(super) fn one_line(command: &Command, error: &clap::Error) -> String {
         }
         // What is not a flag may be a secret in the wrong place, and is not repeated.
         (ErrorKind::UnknownArgument, Some(setting)) if setting.starts_with("--") => {
-            format!("{setting}: there is no such flag (see --help)")
+            let meant = suggested(context(ContextKind::SuggestedArg));
+            format!("{setting}: there is no such flag{meant} (see --help)")
         }
-        (ErrorKind::UnknownArgument, _) => "there is an argument too many (see --help)".to_owned(),
-        _ => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            format!("{} (see --help)", first.trim_start_matches("error: "))
+        (ErrorKind::InvalidSubcommand, _) => {
+            let meant = suggested(context(ContextKind::SuggestedSubcommand));
+            format!("there is no such command{meant} (see --help)")
         }
+        (ErrorKind::UnknownArgument | ErrorKind::TooManyValues, _) => {
+            "there is an argument too many (see --help)".to_owned()
+        }
+        (ErrorKind::ArgumentConflict, Some(setting)) => match context(ContextKind::PriorArg) {
+            Some(other) => format!("{setting}: cannot be used with {}", with_variable(command, &other)),
+            None => format!("{setting}: may be given once"),
+        },
+        // Not in clap's own words: they repeat values.
+        (_, Some(setting)) => format!("{setting}: not what is expected (see --help)"),
+        (_, None) => "the arguments cannot be understood (see --help)".to_owned(),
     }
+}
+
+/// What clap takes a mistyped name for: one of our own, which may be shown.
+fn suggested(name: Option<String>) -> String {
+    name.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
 /// Why a value is none, in words for people where the standard library's are for programmers.
