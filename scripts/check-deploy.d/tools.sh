@@ -22,7 +22,8 @@ get_python() {
     wanted=$(cksum <"$PARTS/requirements.txt")
     if [ "$(cat "$venv/made-of" 2>/dev/null)" = "$wanted" ]; then return; fi
     if ! have python3 || ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        apt_install "$TOOLS/apt.log" python3 python3-venv
+        # In a shell of its own, which it ends where nothing can be installed.
+        (apt_install "$TOOLS/apt.log" python3 python3-venv) || return 1
     fi
     rm -rf "$venv"
     python3 -m venv "$venv" &&
