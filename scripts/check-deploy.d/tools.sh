@@ -100,7 +100,9 @@ from_debian() {
     mkdir -p "$directory"
     if ! (cd "$directory" && apt-get download -qq "$package") >"$TOOLS/$package.log" 2>&1; then
         # A fresh machine has no lists. Only root may fetch them.
-        { [ "$(id -u)" -eq 0 ] && apt-get update -qq || sudo -n apt-get update -qq; } >>"$TOOLS/$package.log" 2>&1
+        local -a as_root=()
+        [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+        "${as_root[@]}" apt-get update -qq >>"$TOOLS/$package.log" 2>&1
         (cd "$directory" && apt-get download -qq "$package") >>"$TOOLS/$package.log" 2>&1 || return 1
     fi
     dpkg-deb -x "$directory"/*.deb "$directory/root" || return 1
