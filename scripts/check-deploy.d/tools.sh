@@ -6,13 +6,12 @@
 
 # Pinned; raise them together with what they check.
 HELM=helm.sh/helm/v3/cmd/helm@v3.20.2
-COMPOSE=github.com/compose-spec/compose-go/v2/cmd@v2.16.2
 ACTIONLINT=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 KEDA=github.com/kedacore/keda/v2@v2.21.0
 OPERATOR=github.com/prometheus-operator/prometheus-operator@v0.85.0
 # Helm's go.mod asks for it.
 GO_MINOR=25
-readonly HELM COMPOSE ACTIONLINT KEDA OPERATOR GO_MINOR
+readonly HELM ACTIONLINT KEDA OPERATOR GO_MINOR
 
 # --- Python --------------------------------------------------------------------------------------
 
@@ -48,27 +47,30 @@ get_go() {
     hash -r
 }
 
-# Builds a program of a Go module; $2 is its name there, $1 what it is called here.
+# go_build NAME VERSION WHAT…: `go install WHAT`, which makes the program NAME, unless this VERSION of it is there.
 go_build() {
-    local name=$1 package=$3 built="$TOOLS/bin/$2"
-    if [ "$(cat "$TOOLS/$name.version" 2>/dev/null)" = "$package" ]; then return; fi
-    GOBIN="$TOOLS/bin" GOFLAGS='' go install -trimpath -ldflags='-s -w' "$package" >"$TOOLS/$name.log" 2>&1 || {
+    local name=$1 version=$2
+    shift 2
+    if [ "$(cat "$TOOLS/$name.version" 2>/dev/null)" = "$version" ]; then return; fi
+    GOBIN="$TOOLS/bin" GOFLAGS='' go install -trimpath -ldflags='-s -w' "$@" >"$TOOLS/$name.log" 2>&1 || {
         tail -n 5 "$TOOLS/$name.log" >&2
         return 1
     }
-    [ "$built" = "$TOOLS/bin/$name" ] || mv "$built" "$TOOLS/bin/$name"
-    echo "$package" >"$TOOLS/$name.version"
+    echo "$version" >"$TOOLS/$name.version"
 }
 
 get_helm() {
     if have helm && [[ $(helm version --template '{{.Version}}' 2>/dev/null) =~ ^v[34]\. ]]; then return; fi
-    go_build helm helm "$HELM"
+    go_build helm "$HELM" "$HELM"
 }
 
-get_actionlint() { have actionlint || go_build actionlint actionlint "$ACTIONLINT"; }
+get_actionlint() { have actionlint || go_build actionlint "$ACTIONLINT" "$ACTIONLINT"; }
 
 # Docker Compose checks a file without an engine. Where it is not there: the library that it reads its files with.
-get_compose() { compose_plugin || go_build compose-go cmd "$COMPOSE"; }
+get_compose() {
+    if compose_plugin; then return; fi
+    (cd "$PARTS/compose" && go_build check-compose "$(cat main.go go.sum | cksum)" .)
+}
 
 compose_plugin() { have docker && docker compose version >/dev/null 2>&1; }
 
