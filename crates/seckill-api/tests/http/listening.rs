@@ -52,8 +52,8 @@ impl Listening {
     pub async fn next_block(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.buffer.split_once("\n\n") {
-                let block = block.to_owned();
-                rest.clone_into(&mut self.buffer);
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.buffer = rest;
                 return Some(block);
             }
             let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("a heartbeat at least");
