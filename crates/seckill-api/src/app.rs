@@ -11,19 +11,34 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpServer,
+    App, HttpRequest, HttpServer,
     dev::{Server, ServerHandle},
     web::Data,
 };
 use seckill_core::{
-    ledger::StockLedger, order::OrderIdSecret, order_log::OrderPublisher, sale::SaleId, shutdown,
-    store::OrderStore, telemetry::Metrics,
+    ledger::StockLedger,
+    order::{BuyerId, OrderIdSecret},
+    order_log::OrderPublisher,
+    sale::SaleId,
+    shutdown::{self, Shutdown, ShutdownSwitch},
+    store::OrderStore,
+    telemetry::Metrics,
 };
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
 use crate::{
-    measures::HttpMeasures, purchase::Purchases, readiness::Readiness, reading::Readings, routes,
+    admin_access::AdminAccess,
+    back_office::BackOffice,
+    feed::{OrderFeed, SaleFeed, Streams},
+    identity::{BuyerTokens, Identity},
+    measures::HttpMeasures,
+    problem::Problem,
+    purchase::Purchases,
+    rate_limit::RateLimits,
+    readiness::Readiness,
+    reading::Readings,
+    routes,
     settings::LimitSettings,
 };
 
@@ -55,6 +70,8 @@ pub struct Parts {
     pub order_id_secret: OrderIdSecret,
     /// The operator's token; none: no operator's routes.
     pub admin_token: Option<SecretString>,
+    /// Checks buyers' tokens; none: buyers have none.
+    pub buyer_tokens: Option<BuyerTokens>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
     /// Whether the dashboard has a button that buys: on a developer's machine.
@@ -66,6 +83,13 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) streams: Streams,
+    pub(crate) order_feed: OrderFeed,
+    pub(crate) sale_feed: SaleFeed,
+    pub(crate) admin: AdminAccess,
+    pub(crate) identity: Identity,
+    pub(crate) back_office: BackOffice,
+    pub(crate) rate_limits: Option<RateLimits>,
     pub(crate) publisher: Arc<OrderPublisher>,
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
@@ -74,11 +98,22 @@ pub struct Services {
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
+impl Services {
+    /// Counts an order of `buyer`, where buyers have a rate limit.
+    pub(crate) fn count_order(&self, buyer: &BuyerId, request: &HttpRequest) -> Result<(), Problem> {
+        match &self.rate_limits {
+            Some(limits) => limits.check_buyer(buyer, request),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A server that is bound and not running yet.
 pub struct Api {
     server: Server,
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
+    streams: ShutdownSwitch,
     lame_duck: Duration,
     publisher: Arc<OrderPublisher>,
     purchases: JoinHandle<()>,
@@ -89,7 +124,8 @@ impl Api {
     pub fn build(listen: SocketAddr, limits: &LimitSettings, parts: Parts) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let publisher = Arc::clone(&parts.publisher);
-        let (services, purchases) = services(parts, limits, &stopping);
+        let (streams, streams_ending) = shutdown::channel();
+        let (services, purchases) = services(parts, limits, &stopping, streams_ending);
         let (services, measures) = (Data::new(services), HttpMeasures::default());
         let workers = match limits.workers {
             Some(workers) => workers.get(),
@@ -108,7 +144,7 @@ impl Api {
         .bind(listen)?;
         let address = server.addrs()[0];
         let lame_duck = limits.lame_duck();
-        Ok(Self { server: server.run(), address, stopping, lame_duck, publisher, purchases })
+        Ok(Self { server: server.run(), address, stopping, streams, lame_duck, publisher, purchases })
     }
 
     /// Where it listens.
@@ -128,6 +164,8 @@ impl Api {
         }
         self.stopping.store(true, Ordering::Release);
         tokio::time::sleep(self.lame_duck).await;
+        // They have no end of their own to wait for.
+        self.streams.request();
         handle.stop(true).await;
         server.await.map_err(io::Error::other)??;
         // The queue's task ends when all that was submitted is decided and all that was published is settled.
@@ -139,9 +177,16 @@ impl Api {
     }
 }
 
-fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) -> (Services, JoinHandle<()>) {
-    let readings = Readings::new(parts.ledger.clone(), parts.store);
+fn services(
+    parts: Parts,
+    limits: &LimitSettings,
+    stopping: &Arc<AtomicBool>,
+    streams_ending: Shutdown,
+) -> (Services, JoinHandle<()>) {
+    let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
     let publisher = parts.publisher;
+    let back_office =
+        BackOffice::new(parts.store, parts.ledger.clone(), Arc::clone(&publisher), readings.clone());
     let (purchases, task) = Purchases::start(
         parts.ledger,
         Arc::clone(&publisher),
@@ -152,7 +197,14 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
     let services = Services {
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
+        streams: Streams::new(limits.max_event_streams.get(), streams_ending),
+        order_feed: OrderFeed::new(readings.clone()),
+        sale_feed: SaleFeed::new(readings.clone()),
         readings,
+        admin: AdminAccess::new(parts.admin_token.as_ref()),
+        identity: Identity::new(parts.buyer_tokens),
+        back_office,
+        rate_limits: limits.rates.limits(),
         publisher,
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,

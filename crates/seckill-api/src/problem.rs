@@ -10,7 +10,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 use jiff::Timestamp;
-use seckill_core::order::OutOfRange;
+use seckill_core::{order::OutOfRange, sale::MAX_STOCK};
 use serde::Serialize;
 
 pub use self::code::Code;
@@ -51,6 +51,7 @@ pub struct Problem {
     opens_at: Option<Timestamp>,
     allow: Option<&'static str>,
     closes_connection: bool,
+    retry_after: Option<u64>,
 }
 
 /// The body of a refusal.
@@ -78,6 +79,7 @@ impl Problem {
             opens_at: None,
             allow: None,
             closes_connection: false,
+            retry_after: None,
         }
     }
 
@@ -96,6 +98,11 @@ impl Problem {
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let detail = "this path does not take this method; `Allow` names those it takes";
         Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
+    }
+
+    /// Too much was asked; after `seconds` one request may come.
+    pub fn rate_limited(detail: &'static str, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 
     /// The path leads nowhere.
@@ -149,7 +156,9 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         response.insert_header((header::CONTENT_TYPE, header::HeaderValue::from_static(PROBLEM_JSON)));
-        if let Some(seconds) = self.code.retry_after() {
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        } else if let Some(seconds) = self.code.retry_after() {
             response.insert_header((header::RETRY_AFTER, header::HeaderValue::from_static(seconds)));
         }
         if let Some(allow) = self.allow {
@@ -184,6 +193,20 @@ impl From<Refusal> for Problem {
             Refusal::SaleNotFound => (Code::SaleNotFound, "there is no sale of this name"),
             Refusal::OrderNotFound => (Code::OrderNotFound, "the sale has no order of this id"),
             Refusal::OrderFinal => (Code::OrderFinal, "the order was rejected; there is nothing to cancel"),
+            Refusal::SaleBusy => {
+                (Code::Overloaded, "somebody else is changing this sale; nothing was changed, try again")
+            }
+            Refusal::AboveMaximum => {
+                let message = format!("with what live orders hold, the stock would be above {MAX_STOCK}");
+                return Self::validation(vec![FieldError { field: "count", message }]);
+            }
+            Refusal::OpenidTaken => {
+                let message = "another order has it".to_owned();
+                return Self::validation(vec![FieldError { field: "openid", message }]);
+            }
+            Refusal::TooManyStreams => {
+                (Code::Overloaded, "as many event streams are open as may be; try again")
+            }
             Refusal::Overloaded => (Code::Overloaded, "too many orders wait already; nothing was reserved"),
             Refusal::LedgerUnavailable => {
                 (Code::LedgerUnavailable, "the stock ledger cannot be reached; nothing was reserved")

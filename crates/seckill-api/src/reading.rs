@@ -16,7 +16,7 @@ use futures_util::{StreamExt, future, stream};
 use jiff::Timestamp;
 use seckill_core::{
     ledger::{LedgerError, OrderLookup, SaleLookup, StockLedger},
-    order::{Order, OrderId},
+    order::{Order, OrderId, OrderStatus},
     sale::{SaleId, SaleView},
     store::{OrderStore, StoreError, StoredSale},
 };
@@ -43,8 +43,11 @@ const READS_AT_ONCE: usize = 16;
 /// The sales of the store, by name.
 type StoredSales = Arc<HashMap<SaleId, StoredSale>>;
 
-/// The JSON of a sale or of the list of all.
+/// The JSON of the list of all sales.
 type Json = Result<Bytes, Refusal>;
+
+/// A sale as clients see it, and its JSON.
+type Viewed = Result<(Arc<SaleView>, Bytes), Refusal>;
 
 /// Reads sales and orders. Clones share what they remember.
 #[derive(Clone)]
@@ -56,11 +59,11 @@ struct Inner {
     runtime: Handle,
     stored_sales: Remembered<Result<StoredSales, Refusal>>,
     list: Remembered<Json>,
-    views: RememberedByKey<SaleId, Json>,
+    views: RememberedByKey<SaleId, Viewed>,
 }
 
 /// A read that runs apart from whoever waits for it.
-struct Apart<T>(JoinHandle<Result<T, Refusal>>);
+pub(crate) struct Apart<T>(JoinHandle<Result<T, Refusal>>);
 
 impl<T> Future for Apart<T> {
     type Output = Result<T, Refusal>;
@@ -91,15 +94,27 @@ impl Readings {
 
     /// The JSON of one sale, at most [`SALE_GOOD_FOR`] old.
     pub async fn sale(&self, id: &SaleId) -> Result<Bytes, Refusal> {
+        self.viewed(id).await.map(|(_, json)| json)
+    }
+
+    /// One sale, at most [`SALE_GOOD_FOR`] old.
+    pub async fn sale_view(&self, id: &SaleId) -> Result<Arc<SaleView>, Refusal> {
+        self.viewed(id).await.map(|(view, _)| view)
+    }
+
+    async fn viewed(&self, id: &SaleId) -> Viewed {
         let fetch = async {
             let (readings, id) = (self.clone(), id.clone());
             let view = self.apart(async move { readings.view(&id).await }).await;
-            let json = view.map(|view| to_json(&view));
-            let good_for = match json {
+            let viewed = view.map(|view| {
+                let json = to_json(&view);
+                (Arc::new(view), json)
+            });
+            let good_for = match viewed {
                 Ok(_) => SALE_GOOD_FOR,
                 Err(_) => FAILURE_GOOD_FOR,
             };
-            (json, good_for)
+            (viewed, good_for)
         };
         self.0.views.entry(id).get(fetch).await
     }
@@ -121,6 +136,13 @@ impl Readings {
         self.apart(async move { readings.find(&sale, id).await }).await
     }
 
+    /// The statuses of those of `ids` that the store has.
+    pub async fn order_statuses(&self, ids: Vec<OrderId>) -> Result<HashMap<OrderId, OrderStatus>, Refusal> {
+        let store = self.0.store.clone();
+        let read = async move { store.order_statuses(&ids).await.map_err(|error| store_failed(&error)) };
+        self.apart(read).await
+    }
+
     /// Why the ledger does not know `sale`: there is none, or it is not loaded yet.
     ///
     /// All names are asked for at once, at most once a second: nobody can load the store by asking for
@@ -136,7 +158,7 @@ impl Readings {
 
     /// Runs `read` on the process's own runtime. It is handed over at once, so that no caller's own future
     /// carries it.
-    fn apart<T: Send + 'static>(
+    pub(crate) fn apart<T: Send + 'static>(
         &self,
         read: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Apart<T> {
@@ -216,8 +238,8 @@ fn ledger_failed(error: LedgerError) -> Refusal {
     error.into()
 }
 
-fn store_failed(error: &StoreError) -> Refusal {
-    tracing::warn!(%error, "the store could not be read");
+pub(crate) fn store_failed(error: &StoreError) -> Refusal {
+    tracing::warn!(%error, "the store could not be asked");
     Refusal::StoreUnavailable
 }
 

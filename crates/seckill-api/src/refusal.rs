@@ -27,6 +27,14 @@ pub enum Refusal {
     OrderNotFound,
     /// The order was rejected: it cannot be cancelled.
     OrderFinal,
+    /// Somebody else is changing the sale.
+    SaleBusy,
+    /// The sale's stock would be more than a stock may be.
+    AboveMaximum,
+    /// Another order has the `openid` that was chosen.
+    OpenidTaken,
+    /// As many streams are open as may be.
+    TooManyStreams,
     /// Too much waits already.
     Overloaded,
     /// Redis cannot be reached.

@@ -1,37 +1,52 @@
 //! The routes: which path leads to which handler, what each path takes, and what is measured of it.
 
+mod back_office;
+mod cancellation;
+mod events;
 mod legacy;
 mod operation;
 mod orders;
 mod pages;
 mod sales;
 
-use std::{sync::Arc, time::Instant};
+use std::{future::ready, sync::Arc, time::Instant};
 
 use actix_web::{
-    Error, HttpRequest, HttpResponse, Route,
+    Error, HttpRequest, HttpResponse, ResponseError, Route,
     body::MessageBody,
     dev::{HttpServiceFactory, Service, ServiceResponse},
     guard,
     http::{StatusCode, header},
     web::{self, Bytes, ServiceConfig},
 };
+use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
 pub(crate) use self::legacy::SOLD_OUT;
-use crate::{measures::HttpMeasures, problem::Problem};
+use crate::{
+    measures::HttpMeasures,
+    problem::Problem,
+    rate_limit::{self, RateLimits},
+    unread::Unread,
+};
 
 /// Puts every route in place.
 pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     legacy::configure(config, measures);
+    back_office::configure(config, measures);
     sales::configure(config, measures);
     orders::configure(config, measures);
+    cancellation::configure(config, measures);
+    events::configure(config, measures);
     operation::configure(config, measures);
     pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
 }
+
+/// The paths that machines of the operator ask again and again: no rate limit counts there.
+const UNLIMITED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 async fn not_found() -> Result<HttpResponse, Problem> {
     Err(Problem::not_found())
@@ -50,13 +65,26 @@ fn resource(
         resource = resource.route(route);
     }
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
-    resource.default_service(web::to(refuse)).wrap_fn(move |request, service| {
+    let is_limited = !UNLIMITED.contains(&path);
+    resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
         let (measure, started) = (Arc::clone(&measure), Instant::now());
-        let answer = service.call(request);
+        let limits = RateLimits::of(&request).filter(|_| is_limited);
+        let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));
+        let unread = Unread::of(&mut request);
+        let answer = match refused {
+            Some(Err(problem)) => Either::Right(ready(Ok(request.into_response(problem.error_response())))),
+            Some(Ok(())) | None => Either::Left(service.call(request)),
+        };
         async move {
-            let answer = answer.await;
+            let mut answer = answer.await;
+            if let (true, Ok(response)) = (counted, &mut answer) {
+                rate_limit::mark(response);
+            }
             measure.answered(status(&answer), started.elapsed());
-            answer
+            match unread {
+                Some(unread) => answer.map(|answer| unread.held_by(answer)),
+                None => answer,
+            }
         }
     })
 }

@@ -7,8 +7,11 @@
 //! | [`ledger`] | Redis: the fast decision, every key and script |
 //! | [`order_log`] | Kafka: what has been decided, every setting of it |
 //! | [`store`] | MySQL: what is true, every statement |
+//! | [`upkeep`] | finishing what was cut off between the three |
+//! | [`change`] | the use case of changing a sale on both sides |
 //! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
 
+pub mod change;
 pub mod event;
 pub mod ledger;
 pub mod order;
@@ -20,3 +23,4 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;
+pub mod upkeep;

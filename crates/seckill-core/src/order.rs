@@ -71,6 +71,10 @@ bounded_text! {
     /// The buyer's note.
     Remark, 0..=500
 }
+bounded_text! {
+    /// The original's name of an order, where an operator chooses it; see [`OrderId::openid`].
+    Openid, 1..=128
+}
 
 /// How many units one order asks for: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -248,6 +252,11 @@ impl OrderStatus {
         [Self::Pending, Self::Accepted, Self::Confirmed, Self::Rejected, Self::Cancelled]
             .into_iter()
             .find(|status| status.as_str() == word)
+    }
+
+    /// Whether nothing can change it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Rejected | Self::Cancelled)
     }
 
     /// Whether nothing but a cancellation can change it any more.

@@ -6,6 +6,7 @@
 //! | `write`, `decide` | the consumer's transaction: a batch of events becomes orders |
 //! | `sales`, `adjust`, `audit` | sales, and the numbered, audited changes to them |
 //! | `orders` | single orders, and units that are on their way back to the ledger |
+//! | `legacy_orders` | orders as the original's `/order` routes show and change them |
 //! | `rebuild` | epochs, and the consistent snapshot that a ledger is rebuilt from |
 //! | `locks` | what only one process at a time may do |
 //! | `describe` | is it there, and how is it set up |
@@ -16,6 +17,7 @@ mod audit;
 mod decide;
 mod describe;
 mod error;
+mod legacy_orders;
 mod locks;
 mod migrate;
 mod orders;
@@ -36,6 +38,9 @@ pub use adjust::{AdjustmentRequest, BeginAdjustment, PendingAdjustment, SaleLock
 pub use audit::Adjustment;
 pub use describe::StoreDescription;
 pub use error::{Contention, StoreError};
+pub use legacy_orders::{
+    Deletable, HandMadeOrder, InsertOutcome, LegacyOrder, OrderCursor, OrderEdit, RemarkEdit,
+};
 pub use locks::KeeperLock;
 #[cfg(feature = "test-support")]
 pub use migrate::revert_migrations;

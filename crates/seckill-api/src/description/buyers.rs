@@ -138,7 +138,7 @@ fn place() -> OperationBuilder {
     )
     .parameter(sale_in_path())
     .parameter(idempotency_key())
-    .request_body(body(shape("OrderRequest", examples::order_request()), "What to buy, for whom."))
+    .request_body(Some(body(shape("OrderRequest", examples::order_request()), "What to buy, for whom.")))
     .response("202", accepted());
     for_buyers(refused(operation, &refusals))
 }

@@ -101,7 +101,7 @@ fn reset() -> OperationBuilder {
         ]
         .concat(),
     )
-    .request_body(body(request, "How many shall be left."))
+    .request_body(Some(body(request, "How many shall be left.")))
     .response(
         "200",
         answer(
@@ -144,7 +144,7 @@ fn create() -> OperationBuilder {
     let example = json!({ "user": "ada", "goods": "phone" });
     let request = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     described("createOrder", "An order by hand", "Of no sale: it touches no stock.", &BODY_REFUSALS)
-        .request_body(body(request, "The order."))
+        .request_body(Some(body(request, "The order.")))
         .response("201", answer("The order.", JSON, original_order()))
 }
 
@@ -165,7 +165,7 @@ fn change() -> OperationBuilder {
         "",
         &[&BODY_REFUSALS[..], &[Code::OrderNotFound]].concat(),
     )
-    .request_body(body(request, "The order and what changes."))
+    .request_body(Some(body(request, "The order and what changes.")))
     .response("200", answer("How many were changed.", JSON, affected(done, true)))
 }
 
@@ -180,7 +180,7 @@ fn delete() -> OperationBuilder {
         description,
         &[&BODY_REFUSALS[..], &[Code::LedgerUnavailable, Code::OrderLogUnavailable]].concat(),
     )
-    .request_body(body(request, "The ids."))
+    .request_body(Some(body(request, "The ids.")))
     .response(
         "200",
         answer("How many there were.", JSON, affected(json!({ "raw": [], "affected": 1 }), false)),

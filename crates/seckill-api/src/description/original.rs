@@ -47,7 +47,7 @@ fn add() -> OperationBuilder {
          place in the log is not known (`pending`), or that is cancelled, is answered as `placeOrder` answers it.",
     )
     .parameter(idempotency_key())
-    .request_body(body(shape("OriginalOrderRequest", request), "What to buy, for whom."))
+    .request_body(Some(body(shape("OriginalOrderRequest", request), "What to buy, for whom.")))
     .response("201", created)
     .response("202", accepted());
     for_buyers(refused(operation, &ORDER_REFUSALS))

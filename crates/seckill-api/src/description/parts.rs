@@ -123,14 +123,12 @@ pub fn answer(description: &str, media_type: &str, content: Content) -> Response
 }
 
 /// A request's body in JSON.
-pub fn body(content: Content, description: &str) -> Option<RequestBody> {
-    Some(
-        RequestBodyBuilder::new()
-            .content(JSON, content)
-            .description(Some(description))
-            .required(Some(Required::True))
-            .build(),
-    )
+pub fn body(content: Content, description: &str) -> RequestBody {
+    RequestBodyBuilder::new()
+        .content(JSON, content)
+        .description(Some(description))
+        .required(Some(Required::True))
+        .build()
 }
 
 /// A parameter of the path.

@@ -55,9 +55,12 @@ codes! {
          Idempotency-Key or an id in its path is not of its form. Nothing was done. The same request will \
          be refused again.";
     Unauthorized "unauthorized" UNAUTHORIZED None, "Unauthorized",
-        "The request needs the header `Authorization: Bearer TOKEN` with the operator's token. Nothing was done.";
+        "The request needs the header `Authorization: Bearer TOKEN`: with the operator's token where operators \
+         work, with a buyer's own token where buyers have tokens. It has none, or one that is not valid (any \
+         more). Nothing was done.";
     Forbidden "forbidden" FORBIDDEN None, "Forbidden",
-        "This is for operators, and no operator's token is configured here. Nothing was done.";
+        "This is for operators, and no operator's token is configured here; or the order is in the name of \
+         another buyer than the token's. Nothing was done.";
     SaleNotFound "sale-not-found" NOT_FOUND None, "Sale not found",
         "There is no sale of this name. A sale that was created just now is found a few seconds later.";
     OrderNotFound "order-not-found" NOT_FOUND None, "Order not found",
@@ -90,7 +93,8 @@ codes! {
         "The buyer has used this Idempotency-Key in this sale with another body. A key stands for one \
          order for ever: a new order needs a new key.";
     RateLimited "rate-limited" TOO_MANY_REQUESTS Some("1"), "Rate limited",
-        "This buyer or this client address sends too many requests; `Retry-After` says when to go on.";
+        "This buyer or this client address sends too many requests. `Retry-After` says after how many seconds \
+         one more may come, `RateLimit` and `RateLimit-Policy` which limit it is. Nothing was done.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE Some("1"), "Overloaded",
         "More is asked for than can be answered at once. Nothing was reserved; try again.";
     LedgerUnavailable "ledger-unavailable" SERVICE_UNAVAILABLE Some("1"), "Ledger unavailable",

@@ -1,5 +1,7 @@
 //! The original's routes (nest-seckill), with the statuses, content types and bodies its clients see.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::{
@@ -28,6 +30,9 @@ use crate::{
 /// What the original answers once nothing is left, with status 201.
 pub(crate) const SOLD_OUT: &str = "已经卖光了";
 
+/// The media type of the original's JSON.
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(resource(measures, "/", READ_ONLY, vec![get().to(hello)])).service(resource(
         measures,
@@ -46,9 +51,11 @@ async fn add(
     payload: Payload,
     services: Data<Services>,
 ) -> Result<HttpResponse, Problem> {
+    let buyer = services.identity.buyer(request.headers())?;
     let body = body::read(&request, payload).await?;
     let key = orders::key_of(&request)?;
-    let order = order_body::parse(&body, Dialect::Legacy)?;
+    let order = order_body::parse_for(&body, Dialect::Legacy, buyer.as_ref())?;
+    services.count_order(&order.buyer, &request)?;
     let sale = services.default_sale.clone();
     let purchase = Purchase { sale, request: order, key, wants_position: true };
     let placed = match services.purchases.place(purchase).await {
@@ -75,7 +82,7 @@ fn created(topic: &str, placed: &Placed, position: Position) -> HttpResponse {
         position.offset
     );
     let mut response = HttpResponse::build(StatusCode::CREATED);
-    response.insert_header((CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8")));
+    response.insert_header((CONTENT_TYPE, JSON));
     let mut response = response.body(body);
     orders::mark_replay(&mut response, placed);
     response
@@ -104,8 +111,16 @@ impl<'a> Message<'a> {
     }
 }
 
+/// An answer in JSON, of the content type that the original's framework gives to it.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> HttpResponse {
+    let mut response = super::json(status, value);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
 /// A text, of the content type that the original's framework gives to texts.
-fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+pub(super) fn text(status: StatusCode, text: impl Into<Cow<'static, str>>) -> HttpResponse {
+    let text = text.into();
     let mut response = HttpResponse::build(status);
     response.insert_header((CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")));
     response.body(text)

@@ -19,14 +19,14 @@ use crate::{
 const IDS_A_STATEMENT: usize = 1_000;
 
 impl OrderStore {
-    /// The order `id` of `sale`, if the store has it.
+    /// The order `id` of `sale`, if the store has it; also one that an operator has deleted: its buyer may
+    /// still ask what became of it.
     pub async fn order(&self, sale: &SaleId, id: OrderId) -> Result<Option<Order>, StoreError> {
         self.bounded(async {
             let mut session = self.session().await?;
             let query = orders::table
                 .find(&id.as_bytes()[..])
                 .filter(orders::sale_id.eq(sale.as_str()))
-                .filter(orders::deleted_at.is_null())
                 .select(OrderRow::as_select());
             let read = query.first::<OrderRow>(&mut *session).await.optional().map_err(StoreError::from);
             session.settle(read).await?.map(Order::try_from).transpose()

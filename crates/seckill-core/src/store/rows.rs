@@ -92,6 +92,13 @@ pub(super) struct OrderRow {
     update_date: SqlTimestamp,
 }
 
+impl OrderRow {
+    /// The order's identity.
+    pub(super) fn order_id(&self) -> Result<OrderId, StoreError> {
+        order_id(&self.id)
+    }
+}
+
 impl TryFrom<OrderRow> for Order {
     type Error = StoreError;
 

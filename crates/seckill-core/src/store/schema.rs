@@ -54,4 +54,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    order_edits (order_id) {
+        order_id -> Binary,
+        user -> Varchar,
+        goods -> Varchar,
+        remark -> Nullable<Varchar>,
+        at -> Datetime,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(orders, stock_returns);
+diesel::allow_tables_to_appear_in_same_query!(orders, order_edits);

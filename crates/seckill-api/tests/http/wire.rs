@@ -1,0 +1,138 @@
+//! Requests as they come over the wire: slow, cut off, without end, too large.
+
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    raw,
+    world::{PHONE, World},
+};
+
+/// The head of an order, but for how its body comes.
+fn head(world: &World, rest: &str) -> String {
+    let orders = world.path("/orders");
+    format!("POST {orders} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{rest}\r\n\r\n")
+}
+
+/// So many header lines.
+fn headers(count: usize) -> String {
+    let mut lines = String::new();
+    for number in 0..count {
+        write!(lines, "x-{number}: y\r\n").unwrap();
+    }
+    lines
+}
+
+async fn post(world: &World, headers: &str) -> String {
+    raw::exchange(world.api.address, &raw::post(&world.path("/orders"), headers, PHONE.as_bytes())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_bodies_over_4_kib_are_too_large_however_they_come() {
+    let world = World::open(10).await;
+    let padded = |length: usize| format!("{PHONE}{}", " ".repeat(length - PHONE.len()));
+    assert_eq!(world.order(&padded(4096)).await.status, 202);
+    world.order(&padded(4097)).await.problem(413, "payload-too-large");
+    world.order(&padded(1_000_000)).await.problem(413, "payload-too-large");
+    // Announced, and never sent: refused by the head alone.
+    let announced = head(&world, "content-length: 999999999");
+    let answer = raw::exchange(world.api.address, announced.as_bytes()).await;
+    raw::assert_problem(&answer, 413, "payload-too-large");
+    // Not announced: chunks that do not end.
+    let mut chunked = head(&world, "transfer-encoding: chunked");
+    for _ in 0..100 {
+        write!(chunked, "400\r\n{}\r\n", " ".repeat(0x400)).unwrap();
+    }
+    let answer = raw::exchange(world.api.address, chunked.as_bytes()).await;
+    raw::assert_problem(&answer, 413, "payload-too-large");
+    assert_eq!(world.remaining().await, 9);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_many_chunks_is_one_body() {
+    let world = World::open(10).await;
+    let mut request = head(&world, "transfer-encoding: chunked\r\nconnection: close");
+    for character in PHONE.chars() {
+        write!(request, "1\r\n{character}\r\n").unwrap();
+    }
+    request.push_str("0\r\n\r\n");
+    assert_eq!(raw::status(&raw::exchange(world.api.address, request.as_bytes()).await), 202);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_body_that_ends_early_or_lies_about_its_chunks_is_malformed() {
+    let world = World::open(10).await;
+    // The client closes its side after half of what it announced.
+    let mut stream = TcpStream::connect(world.api.address).await.unwrap();
+    let half = format!("{}{PHONE}", head(&world, "content-length: 100"));
+    stream.write_all(half.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let answer = raw::read_to_end(&mut stream).await;
+    assert!(answer.is_empty() || raw::status(&answer) == 400, "{answer}");
+    let bad_chunk = format!("{}ZZ\r\n{PHONE}\r\n0\r\n\r\n", head(&world, "transfer-encoding: chunked"));
+    assert_eq!(raw::status(&raw::exchange(world.api.address, bad_chunk.as_bytes()).await), 400);
+    assert_eq!(world.remaining().await, 10);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_slow_body_is_given_up_after_five_seconds() {
+    let world = World::open(10).await;
+    let started = Instant::now();
+    let mut stream = TcpStream::connect(world.api.address).await.unwrap();
+    let head = head(&world, &format!("content-length: {}", PHONE.len()));
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for byte in PHONE.bytes().take(10) {
+        stream.write_all(&[byte]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let answer = raw::read_to_end(&mut stream).await;
+    raw::assert_problem(&answer, 400, "malformed-request");
+    assert!((4..9).contains(&started.elapsed().as_secs()), "after {:?}", started.elapsed());
+    assert_eq!(world.remaining().await, 10);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_chunked_body_that_never_ends_does_not_hold_its_connection() {
+    let world = World::open(10).await;
+    // One to a handler that wants a body, and is slow; two to handlers that want none.
+    for (request, expected) in [
+        (format!("POST {}", world.path("/orders")), 400),
+        ("GET /livez".to_owned(), 200),
+        ("PUT /livez".to_owned(), 405),
+    ] {
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n\
+             transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n"
+        );
+        // Ends when the server closes, and fails if it does not.
+        let answer = raw::exchange(world.api.address, head.as_bytes()).await;
+        assert_eq!(raw::status(&answer), expected, "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_heads_that_are_too_much_or_no_http_are_refused_and_closed() {
+    let world = World::open(10).await;
+    assert_eq!(raw::status(&post(&world, &headers(200)).await), 431);
+    let large = format!("x-large: {}\r\n", "y".repeat(200_000));
+    assert_eq!(raw::status(&post(&world, &large).await), 431);
+    assert_eq!(raw::status(&post(&world, &headers(80)).await), 202);
+    for nonsense in
+        ["not http at all\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n"]
+    {
+        let answer = raw::exchange(world.api.address, nonsense.as_bytes()).await;
+        assert_eq!(raw::status(&answer), 400, "{nonsense:?}");
+    }
+    assert_eq!(world.remaining().await, 9);
+    world.end().await;
+}
