@@ -8,6 +8,7 @@
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
 //! | [`admin_access`] | who is an operator |
 //! | [`rate_limit`], [`client_address`] | how often one may ask |
+//! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
@@ -23,6 +24,7 @@ pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod client_address;
+pub mod feed;
 pub mod measures;
 pub mod order_body;
 pub mod problem;

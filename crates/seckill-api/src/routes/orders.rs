@@ -8,7 +8,7 @@ use actix_web::{
     },
     web::{self, Data, Payload, ServiceConfig},
 };
-use seckill_core::order::IdempotencyKey;
+use seckill_core::order::{IdempotencyKey, Order};
 
 use super::{READ_ONLY, get, json, order_in_path, resource, sale_in_path};
 use crate::{
@@ -44,8 +44,13 @@ async fn place(
 }
 
 async fn show(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
-    let (sale, id) = (sale_in_path(&request)?, order_in_path(&request)?);
-    Ok(json(StatusCode::OK, &services.readings.order(&sale, id).await?))
+    Ok(json(StatusCode::OK, &in_path(&request, &services).await?))
+}
+
+/// The order that the path names.
+pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Result<Order, Problem> {
+    let (sale, id) = (sale_in_path(request)?, order_in_path(request)?);
+    Ok(services.readings.order(&sale, id).await?)
 }
 
 /// The 202 with the order.
