@@ -31,6 +31,7 @@ use crate::{
     admin_access::AdminAccess,
     back_office::BackOffice,
     feed::{OrderFeed, SaleFeed, Streams},
+    identity::{BuyerTokens, Identity},
     measures::HttpMeasures,
     problem::Problem,
     purchase::Purchases,
@@ -69,6 +70,8 @@ pub struct Parts {
     pub order_id_secret: OrderIdSecret,
     /// The operator's token; none: no operator's routes.
     pub admin_token: Option<SecretString>,
+    /// Checks buyers' tokens; none: buyers have none.
+    pub buyer_tokens: Option<BuyerTokens>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
 }
@@ -82,6 +85,7 @@ pub struct Services {
     pub(crate) order_feed: OrderFeed,
     pub(crate) sale_feed: SaleFeed,
     pub(crate) admin: AdminAccess,
+    pub(crate) identity: Identity,
     pub(crate) back_office: BackOffice,
     pub(crate) rate_limits: Option<RateLimits>,
     pub(crate) publisher: Arc<OrderPublisher>,
@@ -195,6 +199,7 @@ fn services(
         sale_feed: SaleFeed::new(readings.clone()),
         readings,
         admin: AdminAccess::new(parts.admin_token.as_ref()),
+        identity: Identity::new(parts.buyer_tokens),
         back_office,
         rate_limits: limits.rates.limits(),
         publisher,

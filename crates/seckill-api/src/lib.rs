@@ -7,6 +7,7 @@
 //! | [`cancellation`] | the use case of taking an order back |
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
 //! | [`admin_access`] | who is an operator |
+//! | [`identity`] | who is which buyer, where buyers have tokens |
 //! | [`rate_limit`], [`client_address`] | how often one may ask |
 //! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
@@ -25,6 +26,7 @@ pub mod body;
 pub mod cancellation;
 pub mod client_address;
 pub mod feed;
+pub mod identity;
 pub mod measures;
 pub mod order_body;
 pub mod problem;

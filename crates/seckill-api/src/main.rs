@@ -5,6 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use seckill_api::{
     app::{Api, Parts},
+    identity::BuyerTokens,
     settings::Settings,
 };
 use seckill_core::{
@@ -42,6 +43,7 @@ struct Secrets {
     redis_url: SecretString,
     order_id: seckill_core::order::OrderIdSecret,
     admin_token: Option<SecretString>,
+    buyer_tokens: Option<BuyerTokens>,
 }
 
 impl Secrets {
@@ -51,6 +53,7 @@ impl Secrets {
             redis_url: settings.redis.url()?,
             order_id: settings.order_id_secret()?,
             admin_token: settings.admin_token()?,
+            buyer_tokens: settings.identity.buyer_tokens()?,
         })
     }
 }
@@ -67,6 +70,7 @@ async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
         metrics,
         order_id_secret: secrets.order_id,
         admin_token: secrets.admin_token,
+        buyer_tokens: secrets.buyer_tokens,
         default_sale: settings.default_sale,
     };
     let listen = settings.listen;

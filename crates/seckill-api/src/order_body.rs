@@ -12,7 +12,7 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Code, FieldError, Problem};
 
 /// Which fields an order request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +25,27 @@ pub enum Dialect {
 
 /// Reads an order request from the JSON text `body`.
 pub fn parse(body: &Bytes, dialect: Dialect) -> Result<OrderRequest, Problem> {
+    parse_for(body, dialect, None)
+}
+
+/// The same, asked for by `buyer` where it is known who asks: the body need not say it, and may not say
+/// otherwise.
+pub fn parse_for(body: &Bytes, dialect: Dialect, buyer: Option<&BuyerId>) -> Result<OrderRequest, Problem> {
     let text = std::str::from_utf8(body).map_err(|_| Problem::malformed("the body is not UTF-8"))?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let fields = deserializer
+    let mut fields = deserializer
         .deserialize_map(FieldsVisitor { dialect })
         .and_then(|fields| deserializer.end().map(|()| fields))
         .map_err(|error| Problem::malformed(error.to_string()))?;
+    if let Some(buyer) = buyer {
+        let named = fields.user.get_or_insert(Cow::Borrowed(buyer.as_str()));
+        if *named != buyer.as_str() {
+            return Err(Problem::new(
+                Code::Forbidden,
+                "the order is in the name of another buyer than the token's",
+            ));
+        }
+    }
     fields.into_request()
 }
 
@@ -162,7 +177,6 @@ impl Visitor<'_> for QuantityVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::Code;
 
     fn code(body: &'static str) -> Code {
         parse(&Bytes::from_static(body.as_bytes()), Dialect::V1).expect_err(body).code()
@@ -232,6 +246,18 @@ mod tests {
             r#"{"user":"a\r\nb","goods":"g"}"#,
         ] {
             assert_eq!(code(body), Code::ValidationFailed, "{body}");
+        }
+    }
+
+    #[test]
+    fn p6_a_buyer_who_is_known_orders_in_no_other_name() {
+        let ada = BuyerId::parse("ada").unwrap();
+        let read =
+            |body: &'static str| parse_for(&Bytes::from_static(body.as_bytes()), Dialect::V1, Some(&ada));
+        assert_eq!(read(r#"{"goods":"g"}"#).unwrap().buyer, ada);
+        assert_eq!(read(r#"{"user":"\u0061da","goods":"g"}"#).unwrap().buyer, ada);
+        for other in [r#"{"user":"ada ","goods":"g"}"#, r#"{"user":"","goods":"g"}"#, r#"{"user":"bob"}"#] {
+            assert_eq!(read(other).unwrap_err().code(), Code::Forbidden, "{other}");
         }
     }
 

@@ -13,7 +13,7 @@ use seckill_core::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::rate_limit::RateSettings;
+use crate::{identity::IdentitySettings, rate_limit::RateSettings};
 
 /// What stands in for the secret on a developer's machine.
 const DEMO_ORDER_ID_SECRET: &str = "demo secret, for the profile dev only";
@@ -40,6 +40,9 @@ pub struct Settings {
     /// Limits.
     #[command(flatten)]
     pub limits: LimitSettings,
+    /// Buyers' tokens.
+    #[command(flatten)]
+    pub identity: IdentitySettings,
     /// Sale that POST /seckill/add sells from
     #[arg(long, env = "SECKILL_DEFAULT_SALE", default_value = "default", value_name = "SALE")]
     pub default_sale: SaleId,

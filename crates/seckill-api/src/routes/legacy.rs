@@ -51,9 +51,10 @@ async fn add(
     payload: Payload,
     services: Data<Services>,
 ) -> Result<HttpResponse, Problem> {
+    let buyer = services.identity.buyer(request.headers())?;
     let body = body::read(&request, payload).await?;
     let key = orders::key_of(&request)?;
-    let order = order_body::parse(&body, Dialect::Legacy)?;
+    let order = order_body::parse_for(&body, Dialect::Legacy, buyer.as_ref())?;
     services.count_order(&order.buyer, &request)?;
     let sale = services.default_sale.clone();
     let purchase = Purchase { sale, request: order, key, wants_position: true };

@@ -18,6 +18,7 @@ use crate::{
     order_body::{self, Dialect},
     problem::Problem,
     purchase::{Placed, Purchase},
+    refusal::Refusal,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -35,9 +36,10 @@ async fn place(
     services: Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let sale = sale_in_path(&request)?;
+    let buyer = services.identity.buyer(request.headers())?;
     let text = body::read(&request, payload).await?;
     let key = key_of(&request)?;
-    let order = order_body::parse(&text, Dialect::V1)?;
+    let order = order_body::parse_for(&text, Dialect::V1, buyer.as_ref())?;
     services.count_order(&order.buyer, &request)?;
     let purchase = Purchase { sale, request: order, key, wants_position: false };
     Ok(accepted(&services.purchases.place(purchase).await?))
@@ -47,10 +49,16 @@ async fn show(request: HttpRequest, services: Data<Services>) -> Result<HttpResp
     Ok(json(StatusCode::OK, &in_path(&request, &services).await?))
 }
 
-/// The order that the path names.
+/// The order that the path names, if the request may see it.
 pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Result<Order, Problem> {
     let (sale, id) = (sale_in_path(request)?, order_in_path(request)?);
-    Ok(services.readings.order(&sale, id).await?)
+    let viewer = services.identity.viewer(request.headers(), &services.admin)?;
+    let order = services.readings.order(&sale, id).await?;
+    // To whom it does not belong, it is not there.
+    if !viewer.may_see(&order) {
+        return Err(Refusal::OrderNotFound.into());
+    }
+    Ok(order)
 }
 
 /// The 202 with the order.

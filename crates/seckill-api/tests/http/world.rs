@@ -222,6 +222,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         metrics: metrics.clone(),
         order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
         admin_token: None,
+        buyer_tokens: None,
         default_sale: sale.clone(),
     }
 }
