@@ -7,6 +7,7 @@ mod legacy;
 mod operation;
 mod orders;
 mod sales;
+mod timeline;
 
 use std::{future::ready, sync::Arc, time::Instant};
 
@@ -37,6 +38,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     orders::configure(config, measures);
     cancellation::configure(config, measures);
     events::configure(config, measures);
+    timeline::configure(config, measures);
     operation::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
