@@ -9,11 +9,13 @@
 //! | [`admin_access`] | who is an operator |
 //! | [`identity`] | who is which buyer, where buyers have tokens |
 //! | [`rate_limit`], [`client_address`] | how often one may ask |
+//! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
+//! | [`description`] | the OpenAPI description, made from the code |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
@@ -24,6 +26,8 @@ pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod client_address;
+pub mod description;
+pub mod feed;
 pub mod identity;
 pub mod measures;
 pub mod order_body;

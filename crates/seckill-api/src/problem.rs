@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 mod code;
 
 /// The media type of a refusal's body.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A field that is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -121,6 +121,11 @@ impl Problem {
         self.code
     }
 
+    /// The body, for descriptions.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body()).expect("a problem is always JSON")
+    }
+
     fn body(&self) -> Vec<u8> {
         let body = Body {
             r#type: self.code.uri(),
@@ -198,6 +203,9 @@ impl From<Refusal> for Problem {
             Refusal::OpenidTaken => {
                 let message = "another order has it".to_owned();
                 return Self::validation(vec![FieldError { field: "openid", message }]);
+            }
+            Refusal::TooManyStreams => {
+                (Code::Overloaded, "as many event streams are open as may be; try again")
             }
             Refusal::Overloaded => (Code::Overloaded, "too many orders wait already; nothing was reserved"),
             Refusal::LedgerUnavailable => {

@@ -1,9 +1,12 @@
 //! The routes: which path leads to which handler, what each path takes, and what is measured of it.
 
 mod back_office;
+mod cancellation;
+mod events;
 mod legacy;
 mod operation;
 mod orders;
+mod pages;
 mod sales;
 
 use std::{future::ready, sync::Arc, time::Instant};
@@ -20,6 +23,7 @@ use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
+pub(crate) use self::legacy::SOLD_OUT;
 use crate::{
     measures::HttpMeasures,
     problem::Problem,
@@ -33,7 +37,10 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     back_office::configure(config, measures);
     sales::configure(config, measures);
     orders::configure(config, measures);
+    cancellation::configure(config, measures);
+    events::configure(config, measures);
     operation::configure(config, measures);
+    pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
 }

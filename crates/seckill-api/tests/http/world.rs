@@ -133,10 +133,17 @@ impl World {
         load(&self.store, &self.ledger, &self.sale).await;
     }
 
+    /// Makes an order one that is not known to be in the log.
+    pub async fn back_into_the_outbox(&self, id: OrderId) {
+        let outbox = format!("seckill:{{{}}}:outbox", self.sale);
+        let mut add = deadpool_redis::redis::cmd("ZADD");
+        add.arg(outbox).arg(1).arg(id.as_bytes());
+        add.query_async::<()>(&mut raw_redis().await).await.unwrap();
+    }
+
     /// Takes the sale's keys away, as FLUSHALL would.
     pub async fn lose_the_ledger(&self) {
-        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let mut raw = raw_redis().await;
         let pattern = format!("seckill:{{{}}}:*", self.sale);
         let keys: Vec<String> =
             deadpool_redis::redis::cmd("KEYS").arg(pattern).query_async(&mut raw).await.unwrap();
@@ -151,6 +158,11 @@ impl World {
         self.api.stop().await;
         topics::delete(&self.kafka).await.unwrap();
     }
+}
+
+async fn raw_redis() -> deadpool_redis::redis::aio::MultiplexedConnection {
+    let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 impl RunningApi {
@@ -210,6 +222,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
         admin_token: None,
         buyer_tokens: None,
+        may_buy_on_page: false,
         default_sale: sale.clone(),
     }
 }
