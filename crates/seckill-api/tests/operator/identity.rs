@@ -134,6 +134,8 @@ fn p6_settings_of_tokens_that_cannot_be_used_are_one_line_that_names_them() {
     };
     let both = wrong(&["--buyer-jwt-secret", SECRET, "--buyer-jwt-jwks", "/x"]);
     assert_eq!(both, "SECKILL_BUYER_JWT_JWKS: give it or SECKILL_BUYER_JWT_SECRET, not both");
+    let short = wrong(&["--buyer-jwt-secret", &SECRET[1..]]);
+    assert_eq!(short, "SECKILL_BUYER_JWT_SECRET: must have at least 32 bytes");
     let missing = wrong(&["--buyer-jwt-jwks", "/nowhere/keys.json"]);
     assert!(missing.starts_with("SECKILL_BUYER_JWT_JWKS: cannot read /nowhere/keys.json: "), "{missing}");
     let refused = wrong(&["--buyer-jwt-jwks", "http://127.0.0.1:1/keys"]);
