@@ -20,7 +20,7 @@ use seckill_core::{
     order::{BuyerId, OrderIdSecret},
     order_log::OrderPublisher,
     sale::SaleId,
-    shutdown,
+    shutdown::{self, Shutdown, ShutdownSwitch},
     store::OrderStore,
     telemetry::Metrics,
 };
@@ -30,6 +30,7 @@ use tokio::task::JoinHandle;
 use crate::{
     admin_access::AdminAccess,
     back_office::BackOffice,
+    feed::{OrderFeed, SaleFeed, Streams},
     identity::{BuyerTokens, Identity},
     measures::HttpMeasures,
     problem::Problem,
@@ -80,6 +81,9 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) streams: Streams,
+    pub(crate) order_feed: OrderFeed,
+    pub(crate) sale_feed: SaleFeed,
     pub(crate) admin: AdminAccess,
     pub(crate) identity: Identity,
     pub(crate) back_office: BackOffice,
@@ -106,6 +110,7 @@ pub struct Api {
     server: Server,
     address: SocketAddr,
     stopping: Arc<AtomicBool>,
+    streams: ShutdownSwitch,
     lame_duck: Duration,
     publisher: Arc<OrderPublisher>,
     purchases: JoinHandle<()>,
@@ -116,7 +121,8 @@ impl Api {
     pub fn build(listen: SocketAddr, limits: &LimitSettings, parts: Parts) -> io::Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         let publisher = Arc::clone(&parts.publisher);
-        let (services, purchases) = services(parts, limits, &stopping);
+        let (streams, streams_ending) = shutdown::channel();
+        let (services, purchases) = services(parts, limits, &stopping, streams_ending);
         let (services, measures) = (Data::new(services), HttpMeasures::default());
         let workers = match limits.workers {
             Some(workers) => workers.get(),
@@ -135,7 +141,7 @@ impl Api {
         .bind(listen)?;
         let address = server.addrs()[0];
         let lame_duck = limits.lame_duck();
-        Ok(Self { server: server.run(), address, stopping, lame_duck, publisher, purchases })
+        Ok(Self { server: server.run(), address, stopping, streams, lame_duck, publisher, purchases })
     }
 
     /// Where it listens.
@@ -155,6 +161,8 @@ impl Api {
         }
         self.stopping.store(true, Ordering::Release);
         tokio::time::sleep(self.lame_duck).await;
+        // They have no end of their own to wait for.
+        self.streams.request();
         handle.stop(true).await;
         server.await.map_err(io::Error::other)??;
         // The queue's task ends when all that was submitted is decided and all that was published is settled.
@@ -166,7 +174,12 @@ impl Api {
     }
 }
 
-fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) -> (Services, JoinHandle<()>) {
+fn services(
+    parts: Parts,
+    limits: &LimitSettings,
+    stopping: &Arc<AtomicBool>,
+    streams_ending: Shutdown,
+) -> (Services, JoinHandle<()>) {
     let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
     let publisher = parts.publisher;
     let back_office =
@@ -181,6 +194,9 @@ fn services(parts: Parts, limits: &LimitSettings, stopping: &Arc<AtomicBool>) ->
     let services = Services {
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
+        streams: Streams::new(limits.max_event_streams.get(), streams_ending),
+        order_feed: OrderFeed::new(readings.clone()),
+        sale_feed: SaleFeed::new(readings.clone()),
         readings,
         admin: AdminAccess::new(parts.admin_token.as_ref()),
         identity: Identity::new(parts.buyer_tokens),

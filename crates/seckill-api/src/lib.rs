@@ -9,6 +9,7 @@
 //! | [`admin_access`] | who is an operator |
 //! | [`identity`] | who is which buyer, where buyers have tokens |
 //! | [`rate_limit`], [`client_address`] | how often one may ask |
+//! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
@@ -24,6 +25,7 @@ pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod client_address;
+pub mod feed;
 pub mod identity;
 pub mod measures;
 pub mod order_body;

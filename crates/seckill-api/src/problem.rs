@@ -199,6 +199,9 @@ impl From<Refusal> for Problem {
                 let message = "another order has it".to_owned();
                 return Self::validation(vec![FieldError { field: "openid", message }]);
             }
+            Refusal::TooManyStreams => {
+                (Code::Overloaded, "as many event streams are open as may be; try again")
+            }
             Refusal::Overloaded => (Code::Overloaded, "too many orders wait already; nothing was reserved"),
             Refusal::LedgerUnavailable => {
                 (Code::LedgerUnavailable, "the stock ledger cannot be reached; nothing was reserved")

@@ -16,7 +16,7 @@ use futures_util::{StreamExt, future, stream};
 use jiff::Timestamp;
 use seckill_core::{
     ledger::{LedgerError, OrderLookup, SaleLookup, StockLedger},
-    order::{Order, OrderId},
+    order::{Order, OrderId, OrderStatus},
     sale::{SaleId, SaleView},
     store::{OrderStore, StoreError, StoredSale},
 };
@@ -43,8 +43,11 @@ const READS_AT_ONCE: usize = 16;
 /// The sales of the store, by name.
 type StoredSales = Arc<HashMap<SaleId, StoredSale>>;
 
-/// The JSON of a sale or of the list of all.
+/// The JSON of the list of all sales.
 type Json = Result<Bytes, Refusal>;
+
+/// A sale as clients see it, and its JSON.
+type Viewed = Result<(Arc<SaleView>, Bytes), Refusal>;
 
 /// Reads sales and orders. Clones share what they remember.
 #[derive(Clone)]
@@ -56,7 +59,7 @@ struct Inner {
     runtime: Handle,
     stored_sales: Remembered<Result<StoredSales, Refusal>>,
     list: Remembered<Json>,
-    views: RememberedByKey<SaleId, Json>,
+    views: RememberedByKey<SaleId, Viewed>,
 }
 
 /// A read that runs apart from whoever waits for it.
@@ -91,15 +94,27 @@ impl Readings {
 
     /// The JSON of one sale, at most [`SALE_GOOD_FOR`] old.
     pub async fn sale(&self, id: &SaleId) -> Result<Bytes, Refusal> {
+        self.viewed(id).await.map(|(_, json)| json)
+    }
+
+    /// One sale, at most [`SALE_GOOD_FOR`] old.
+    pub async fn sale_view(&self, id: &SaleId) -> Result<Arc<SaleView>, Refusal> {
+        self.viewed(id).await.map(|(view, _)| view)
+    }
+
+    async fn viewed(&self, id: &SaleId) -> Viewed {
         let fetch = async {
             let (readings, id) = (self.clone(), id.clone());
             let view = self.apart(async move { readings.view(&id).await }).await;
-            let json = view.map(|view| to_json(&view));
-            let good_for = match json {
+            let viewed = view.map(|view| {
+                let json = to_json(&view);
+                (Arc::new(view), json)
+            });
+            let good_for = match viewed {
                 Ok(_) => SALE_GOOD_FOR,
                 Err(_) => FAILURE_GOOD_FOR,
             };
-            (json, good_for)
+            (viewed, good_for)
         };
         self.0.views.entry(id).get(fetch).await
     }
@@ -119,6 +134,13 @@ impl Readings {
     pub async fn order(&self, sale: &SaleId, id: OrderId) -> Result<Order, Refusal> {
         let (readings, sale) = (self.clone(), sale.clone());
         self.apart(async move { readings.find(&sale, id).await }).await
+    }
+
+    /// The statuses of those of `ids` that the store has.
+    pub async fn order_statuses(&self, ids: Vec<OrderId>) -> Result<HashMap<OrderId, OrderStatus>, Refusal> {
+        let store = self.0.store.clone();
+        let read = async move { store.order_statuses(&ids).await.map_err(|error| store_failed(&error)) };
+        self.apart(read).await
     }
 
     /// Why the ledger does not know `sale`: there is none, or it is not loaded yet.

@@ -33,6 +33,8 @@ pub enum Refusal {
     AboveMaximum,
     /// Another order has the `openid` that was chosen.
     OpenidTaken,
+    /// As many streams are open as may be.
+    TooManyStreams,
     /// Too much waits already.
     Overloaded,
     /// Redis cannot be reached.

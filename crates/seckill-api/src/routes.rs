@@ -1,6 +1,8 @@
 //! The routes: which path leads to which handler, what each path takes, and what is measured of it.
 
 mod back_office;
+mod cancellation;
+mod events;
 mod legacy;
 mod operation;
 mod orders;
@@ -33,6 +35,8 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     back_office::configure(config, measures);
     sales::configure(config, measures);
     orders::configure(config, measures);
+    cancellation::configure(config, measures);
+    events::configure(config, measures);
     operation::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);

@@ -72,6 +72,9 @@ pub struct LimitSettings {
     /// Most orders that may wait for the ledger; more are answered 503 at once
     #[arg(long, env = "SECKILL_QUEUE_CAPACITY", default_value = "8192", value_name = "N")]
     pub queue_capacity: NonZeroUsize,
+    /// Most event streams open at once; more are answered 503
+    #[arg(long, env = "SECKILL_MAX_EVENT_STREAMS", default_value = "4096", value_name = "N")]
+    pub max_event_streams: NonZeroUsize,
     /// Seconds between becoming unready and refusing connections at a stop, for load balancers to notice
     #[arg(long, env = "SECKILL_LAME_DUCK_SECONDS", default_value_t = 1, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=10))]
     lame_duck_seconds: u64,

@@ -254,6 +254,11 @@ impl OrderStatus {
             .find(|status| status.as_str() == word)
     }
 
+    /// Whether nothing can change it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Rejected | Self::Cancelled)
+    }
+
     /// Whether nothing but a cancellation can change it any more.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Rejected | Self::Cancelled)

@@ -8,7 +8,7 @@ use actix_web::{
     },
     web::{self, Data, Payload, ServiceConfig},
 };
-use seckill_core::order::IdempotencyKey;
+use seckill_core::order::{IdempotencyKey, Order};
 
 use super::{READ_ONLY, get, json, order_in_path, resource, sale_in_path};
 use crate::{
@@ -46,14 +46,15 @@ async fn place(
 }
 
 async fn show(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
-    let (sale, id) = (sale_in_path(&request)?, order_in_path(&request)?);
+    Ok(json(StatusCode::OK, &in_path(&request, &services).await?))
+}
+
+/// The order that the path names, if it is there for whoever asks.
+pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Result<Order, Problem> {
+    let (sale, id) = (sale_in_path(request)?, order_in_path(request)?);
     let viewer = services.identity.viewer(request.headers(), &services.admin)?;
     let order = services.readings.order(&sale, id).await?;
-    // To whom it does not belong, it is not there.
-    if !viewer.may_see(&order) {
-        return Err(Refusal::OrderNotFound.into());
-    }
-    Ok(json(StatusCode::OK, &order))
+    if viewer.may_see(&order) { Ok(order) } else { Err(Refusal::OrderNotFound.into()) }
 }
 
 /// The 202 with the order.

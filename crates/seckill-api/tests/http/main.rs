@@ -3,13 +3,18 @@
 
 mod answer;
 mod bodies;
+mod cancelling;
 mod legacy;
+mod listening;
 mod operation;
+mod order_events;
 mod orders;
 mod outages;
 mod raw;
 mod refusals;
+mod sale_events;
 mod sales;
 mod stopping;
 mod wire;
 mod world;
+mod writer;

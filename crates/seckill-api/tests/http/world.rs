@@ -1,6 +1,6 @@
 //! Everything one test works with, and nobody else.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use reqwest::Method;
@@ -133,10 +133,17 @@ impl World {
         load(&self.store, &self.ledger, &self.sale).await;
     }
 
+    /// Makes an order one that is not known to be in the log.
+    pub async fn back_into_the_outbox(&self, id: OrderId) {
+        let outbox = format!("seckill:{{{}}}:outbox", self.sale);
+        let mut add = deadpool_redis::redis::cmd("ZADD");
+        add.arg(outbox).arg(1).arg(id.as_bytes());
+        add.query_async::<()>(&mut raw_redis().await).await.unwrap();
+    }
+
     /// Takes the sale's keys away, as FLUSHALL would.
     pub async fn lose_the_ledger(&self) {
-        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let mut raw = raw_redis().await;
         let pattern = format!("seckill:{{{}}}:*", self.sale);
         let keys: Vec<String> =
             deadpool_redis::redis::cmd("KEYS").arg(pattern).query_async(&mut raw).await.unwrap();
@@ -151,6 +158,11 @@ impl World {
         self.api.stop().await;
         topics::delete(&self.kafka).await.unwrap();
     }
+}
+
+async fn raw_redis() -> deadpool_redis::redis::aio::MultiplexedConnection {
+    let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
 }
 
 impl RunningApi {
@@ -180,7 +192,8 @@ impl RunningApi {
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let url = format!("http://{}{path}", self.address);
-        let mut request = reqwest::Client::new().request(method, url).body(body.to_owned());
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let mut request = client.request(method, url).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
