@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`rebuild`] | loads sales whose ledger is absent or not to be trusted |
 //! | [`relay`] | publishes what has been in an outbox for too long |
-//! | [`adjust`] | applies changes of stock that reached the store and not the ledger |
 //! | [`drift`] | measures whether the law of conservation holds |
+//!
+//! It also realigns stock that a change reached on one side only ([`realign`]).
 //!
 //! Whatever it does may be cut off anywhere, or done by two at once: epochs, numbers and ids see to that.
 
-pub mod adjust;
 pub mod drift;
 pub mod rebuild;
 pub mod relay;
@@ -18,11 +18,15 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::gauge;
 use seckill_core::{
-    ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
-    order_log::{LogError, LogObserver, OrderPublisher},
+    ledger::{LedgerSale, SaleLookup, StockLedger},
+    order_log::{LogObserver, OrderPublisher},
     shutdown::Shutdown,
-    store::{KeeperLock, OrderStore, StoreError, StoredSale},
+    store::{KeeperLock, OrderStore, StoredSale},
+    upkeep::realign,
 };
+
+/// Why something was given up; the next round tries again.
+pub use seckill_core::upkeep::UpkeepError as KeeperError;
 
 /// How often the sales are looked after.
 const ROUND: Duration = Duration::from_millis(500);
@@ -39,20 +43,6 @@ pub struct Keeper {
     pub publisher: Arc<OrderPublisher>,
     /// Knows how far the consumer group has come.
     pub observer: LogObserver,
-}
-
-/// Why something was given up; the next round tries again.
-#[derive(Debug, thiserror::Error)]
-pub enum KeeperError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The ledger failed.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The order log failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
 }
 
 impl Keeper {
@@ -111,7 +101,7 @@ impl Keeper {
     pub async fn tend(&self) -> Result<(), KeeperError> {
         for (stored, ledger) in self.trusted_sales().await? {
             relay::publish_stale(self, &ledger).await?;
-            adjust::realign(self, &stored, &ledger).await?;
+            realign::realign(&self.store, &self.ledger, (&stored, &ledger), "keeper").await?;
         }
         Ok(())
     }

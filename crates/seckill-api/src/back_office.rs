@@ -124,6 +124,7 @@ fn not_changed(sale: &SaleId, error: ChangeError) -> Refusal {
             tracing::warn!(%error, %sale, "the sale's ledger could not be changed");
             error.into()
         }
+        ChangeError::LeftPaused(error) => not_changed(sale, *error),
     }
 }
 

@@ -145,6 +145,14 @@ impl Attempt {
         }
     }
 
+    /// The order that it is about, as far as it is known: the one looked for, or the one answered.
+    pub fn order(&self) -> Option<OrderId> {
+        match self.call {
+            Call::Look(id) => Some(id),
+            Call::Order => self.answer()?.order.map(|order| order.id),
+        }
+    }
+
     /// Whether an order may exist because of it, for all that its outcome tells.
     pub fn may_have_ordered(&self) -> bool {
         if self.call != Call::Order {

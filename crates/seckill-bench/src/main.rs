@@ -13,6 +13,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use seckill_core::settings::{self, Refusal};
 use serde_json::json;
 
 mod buyer;
@@ -88,13 +89,14 @@ struct DemoCommand {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match settings::try_parse::<Cli>(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version come this way, too; a closed stdout is no reason to fail.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        Err(Refusal::Shown(text)) => {
+            // A closed stdout is no reason to fail.
+            let _ = text.print();
+            return ExitCode::from(exit::OK);
         }
+        Err(Refusal::Wrong(error)) => settings::exit_with(&error),
     };
     match run(&cli) {
         Ok(true) => ExitCode::from(exit::OK),

@@ -32,7 +32,7 @@ pub struct WhereArgs {
     /// Redis, which holds the ledger
     #[arg(long, env = "REDIS_URL", hide_env_values = true, default_value = "redis://127.0.0.1:6379/1")]
     pub redis_url: String,
-    /// Seconds to wait until nothing of the sale is on its way any more
+    /// Seconds to wait, while MySQL is written nothing, until nothing of the sale is on its way any more
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds_or_none)]
     pub wait: Duration,
 }
@@ -72,11 +72,16 @@ pub fn read_histories(paths: &[PathBuf]) -> Result<History, Failure> {
 }
 
 /// Waits until `sale` rests, at most as long as asked, and checks what it then finds. What does not hold
-/// is looked at again until the time is over: an order may only have been on its way.
+/// is looked at again until the time is over: an order may only have been on its way. The time begins
+/// anew while anything is written to MySQL: other orders may have been in the log before.
 pub async fn verify(history: &History, sale: &SaleId, place: &WhereArgs) -> Result<Vec<Finding>, Failure> {
     let mut witness = Witness::connect(&place.database_url, &place.redis_url, sale.clone()).await?;
-    let ends = Instant::now() + place.wait;
+    let (mut written, mut ends) = (0, Instant::now() + place.wait);
     loop {
+        let written_now = witness.written().await?;
+        if written_now != written {
+            (written, ends) = (written_now, Instant::now() + place.wait);
+        }
         let is_over = Instant::now() >= ends;
         if is_over || witness.is_at_rest().await? {
             let (store, ledger) = witness.read().await?;

@@ -122,6 +122,11 @@ impl Witness {
         Ok(Pulse { stock, sold, returns, remaining, outbox }.is_at_rest())
     }
 
+    /// A number that moves while anything at all is being written to MySQL.
+    pub async fn written(&mut self) -> Result<Units, Failure> {
+        self.store.sold_of_all().await
+    }
+
     /// Everything that both hold of the sale.
     pub async fn read(&mut self) -> Result<(StoreState, LedgerState), Failure> {
         let ledger = self.ledger.read(&self.sale).await?;

@@ -53,7 +53,7 @@ pub enum ChangeRefusal {
     },
     /// The stock would be more than [`MAX_STOCK`](crate::sale::MAX_STOCK).
     AboveMaximum,
-    /// Units kept coming back while the sale was paused. The keeper resumes the sale within a second.
+    /// Units kept coming back while the sale was paused. It goes on, with the last stock that was tried.
     KeptMoving,
 }
 
@@ -72,6 +72,10 @@ pub enum ChangeError {
     /// The change is made in the store for good, and the ledger failed: the keeper brings it into line.
     #[error("the change is recorded, and the ledger does not have it yet: {0}")]
     Recorded(LedgerError),
+    /// The change was given up while the sale was paused for it, and the sale still may be: the keeper
+    /// resumes it.
+    #[error("the sale may be paused until the keeper resumes it: {0}")]
+    LeftPaused(Box<ChangeError>),
 }
 
 impl From<ChangeRefusal> for ChangeError {

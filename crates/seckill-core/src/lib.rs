@@ -7,6 +7,7 @@
 //! | [`ledger`] | Redis: the fast decision, every key and script |
 //! | [`order_log`] | Kafka: what has been decided, every setting of it |
 //! | [`store`] | MySQL: what is true, every statement |
+//! | [`upkeep`] | finishing what was cut off between the three |
 //! | [`change`] | the use case of changing a sale on both sides |
 //! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
 
@@ -22,3 +23,4 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;
+pub mod upkeep;

@@ -1,119 +1,16 @@
 //! Settings: each a flag and an environment variable, read once, in `main`, and checked there.
 //!
 //! A secret can also come from a file named by `NAME_FILE`; it is never shown, not even in an error.
+//! A variable that is set but empty counts as not set.
 
-use std::{
-    ffi::{OsStr, OsString},
-    fs,
-    net::SocketAddr,
-    num::{IntErrorKind, ParseIntError},
-    path::PathBuf,
-    str::FromStr,
-};
+mod command_line;
 
-use clap::{
-    Args, Parser, ValueEnum,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
-/// Exit code of a bad setting or bad usage.
-pub const EXIT_USAGE: i32 = 64;
-
-/// Why a set of settings cannot be used: one line for stderr.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SettingsError(pub String);
-
-/// Reads the settings of this process or ends it: `--help` and `--version` with 0, anything wrong with one
-/// line on stderr and [`EXIT_USAGE`].
-pub fn parse<T: Parser>() -> T {
-    match try_parse(std::env::args_os()) {
-        Ok(settings) => settings,
-        Err(Refusal::Shown(error)) => error.exit(),
-        Err(Refusal::Wrong(error)) => exit_with(&error),
-    }
-}
-
-/// Ends the process because of `error`: one line on stderr and [`EXIT_USAGE`].
-pub fn exit_with(error: &SettingsError) -> ! {
-    let program = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
-    let name = program.file_name().unwrap_or_default().to_string_lossy();
-    eprintln!("{name}: {error}");
-    std::process::exit(EXIT_USAGE)
-}
-
-/// Why [`try_parse`] gave no settings.
-#[derive(Debug)]
-pub enum Refusal {
-    /// Help or version was asked for.
-    Shown(clap::Error),
-    /// A setting is wrong.
-    Wrong(SettingsError),
-}
-
-/// Reads settings from `arguments` (the first is the program) and the environment.
-pub fn try_parse<T: Parser>(arguments: impl IntoIterator<Item = OsString>) -> Result<T, Refusal> {
-    T::try_parse_from(arguments).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Refusal::Shown(error),
-        _ => Refusal::Wrong(SettingsError(one_line(&T::command(), &error))),
-    })
-}
-
-/// What clap says in several lines, in one that names the setting by flag and variable.
-fn one_line(command: &clap::Command, error: &clap::Error) -> String {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
-    };
-    let setting = context(ContextKind::InvalidArg).map(|argument| with_variable(command, &argument));
-    let why = std::error::Error::source(error).map(reason);
-    match (error.kind(), setting) {
-        (ErrorKind::ValueValidation, Some(setting)) => {
-            format!("{setting}: {}", why.unwrap_or_else(|| "not a valid value".into()))
-        }
-        (ErrorKind::InvalidValue, Some(setting)) => match context(ContextKind::ValidValue) {
-            Some(valid) => format!("{setting}: must be one of {valid}"),
-            None => format!("{setting}: a value is required"),
-        },
-        (ErrorKind::MissingRequiredArgument, Some(setting)) => format!("{setting}: is required"),
-        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
-            "a command is missing (see --help)".to_owned()
-        }
-        _ => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            format!("{} (see --help)", first.trim_start_matches("error: "))
-        }
-    }
-}
-
-/// Why a value is none, in words for people where the standard library's are for programmers.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    match error.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
-        Some(IntErrorKind::PosOverflow) => "is too large a number".to_owned(),
-        Some(IntErrorKind::NegOverflow) => "is too small a number".to_owned(),
-        Some(_) => "must be a number, in digits".to_owned(),
-        None => error.to_string(),
-    }
-}
-
-/// `--flag <VALUE>` as `--flag (VARIABLE)`.
-fn with_variable(command: &clap::Command, argument: &str) -> String {
-    let flag = argument.split_whitespace().next().unwrap_or(argument);
-    match flag.strip_prefix("--").and_then(|long| variable_of(command, long)) {
-        Some(variable) => format!("{flag} ({})", variable.to_string_lossy()),
-        None => flag.to_owned(),
-    }
-}
-
-/// The variable that stands for the flag `--long`, of `command` itself or of one below it.
-fn variable_of<'a>(command: &'a clap::Command, long: &str) -> Option<&'a OsStr> {
-    let own = command.get_arguments().find(|known| known.get_long() == Some(long));
-    own.and_then(clap::Arg::get_env)
-        .or_else(|| command.get_subcommands().find_map(|below| variable_of(below, long)))
-}
+pub use self::command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse};
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
 /// file's end is not part of it. An empty one counts as none.
@@ -130,7 +27,8 @@ pub fn secret(
         (None, None) => Ok(None),
         (None, Some(path)) => {
             let text = fs::read_to_string(path).map_err(|error| {
-                SettingsError(format!("{name}_FILE: cannot read {}: {error}", path.display()))
+                // Not its name: who takes NAME_FILE for NAME has put the secret there.
+                SettingsError(format!("{name}_FILE: cannot read the file that it names: {error}"))
             })?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).into())
                 .filter(|secret: &SecretString| !secret.expose_secret().is_empty()))
@@ -162,11 +60,11 @@ const DEFAULT_REDIS_URL: &str = "redis://127.0.0.1:6379/1";
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseSettings {
     /// MySQL or MariaDB
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL",
         help = format!("MySQL or MariaDB [default: {DEFAULT_DATABASE_URL}]"))]
     database_url: Option<SecretString>,
     /// A file that holds the URL
-    #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "DATABASE_URL_FILE", value_name = "FILE")]
     database_url_file: Option<PathBuf>,
 }
 
@@ -182,11 +80,11 @@ impl DatabaseSettings {
 #[derive(Args, Clone, Debug)]
 pub struct RedisSettings {
     /// Redis
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL",
+    #[arg(long, global = true, env = "REDIS_URL", hide_env_values = true, value_name = "URL",
         help = format!("Redis [default: {DEFAULT_REDIS_URL}]"))]
     redis_url: Option<SecretString>,
     /// A file that holds the URL
-    #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "REDIS_URL_FILE", value_name = "FILE")]
     redis_url_file: Option<PathBuf>,
 }
 
@@ -202,13 +100,13 @@ impl RedisSettings {
 #[derive(Args, Clone, Debug)]
 pub struct KafkaSettings {
     /// Kafka brokers, HOST:PORT, separated by commas
-    #[arg(long, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_parser = brokers)]
+    #[arg(long, global = true, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_parser = brokers)]
     pub kafka_brokers: String,
     /// Topic of the order log
-    #[arg(long, env = "SECKILL_ORDERS_TOPIC", default_value = "seckill.orders", value_parser = topic)]
+    #[arg(long, global = true, env = "SECKILL_ORDERS_TOPIC", default_value = "seckill.orders", value_parser = topic)]
     pub orders_topic: String,
     /// Topic of the messages that cannot be stored
-    #[arg(long, env = "SECKILL_DEAD_LETTER_TOPIC", default_value = "seckill.orders.dead", value_parser = topic)]
+    #[arg(long, global = true, env = "SECKILL_DEAD_LETTER_TOPIC", default_value = "seckill.orders.dead", value_parser = topic)]
     pub dead_letter_topic: String,
 }
 
@@ -216,7 +114,7 @@ pub struct KafkaSettings {
 #[derive(Args, Clone, Debug)]
 pub struct GroupSettings {
     /// Consumer group that writes the orders
-    #[arg(long, env = "SECKILL_CONSUMER_GROUP", default_value = "order-consumer", value_parser = non_empty)]
+    #[arg(long, global = true, env = "SECKILL_CONSUMER_GROUP", default_value = "order-consumer", value_parser = non_empty)]
     pub consumer_group: String,
 }
 
@@ -253,13 +151,13 @@ pub enum LogFormat {
 #[derive(Args, Clone, Debug)]
 pub struct LogSettings {
     /// Surroundings: `dev` means pretty logs and demo secrets
-    #[arg(long, env = "SECKILL_PROFILE", value_enum, default_value = "prod")]
+    #[arg(long, global = true, env = "SECKILL_PROFILE", value_enum, default_value = "prod")]
     pub profile: Profile,
     /// What is logged, as a tracing filter
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
+    #[arg(long, global = true, env = "RUST_LOG", default_value = "info", value_name = "FILTER", value_parser = filter)]
     pub log_filter: String,
     /// How logs are written [default: json, or pretty in the profile dev]
-    #[arg(long, env = "SECKILL_LOG_FORMAT", value_enum)]
+    #[arg(long, global = true, env = "SECKILL_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
 }
 
@@ -312,67 +210,4 @@ fn filter(text: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Parser, Debug)]
-    struct All {
-        #[command(flatten)]
-        database: DatabaseSettings,
-        #[command(flatten)]
-        redis: RedisSettings,
-        #[command(flatten)]
-        kafka: KafkaSettings,
-        #[command(flatten)]
-        topics: TopicSettings,
-        #[command(flatten)]
-        log: LogSettings,
-    }
-
-    fn read(arguments: &[&str]) -> Result<All, String> {
-        let arguments = std::iter::once("test").chain(arguments.iter().copied()).map(OsString::from);
-        try_parse(arguments).map_err(|refusal| match refusal {
-            Refusal::Wrong(SettingsError(line)) => line,
-            Refusal::Shown(shown) => panic!("{shown}"),
-        })
-    }
-
-    #[test]
-    fn p6_a_bad_value_is_one_line_that_names_flag_and_variable() {
-        for (arguments, flag, variable) in [
-            (["--kafka-brokers", "nowhere"], "--kafka-brokers", "KAFKA_BROKERS"),
-            (["--orders-topic", "a b"], "--orders-topic", "SECKILL_ORDERS_TOPIC"),
-            (["--orders-partitions", "0"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
-            (["--orders-partitions", "x"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
-            (["--profile", "test"], "--profile", "SECKILL_PROFILE"),
-            (["--log-filter", "a=b=c"], "--log-filter", "RUST_LOG"),
-        ] {
-            let line = read(&arguments).unwrap_err();
-            assert!(line.starts_with(&format!("{flag} ({variable}): ")), "{line}");
-            assert!(!line.contains('\n'), "{line}");
-        }
-        assert!(read(&["--no-such-flag"]).unwrap_err().contains("--no-such-flag"));
-    }
-
-    #[test]
-    fn p6_a_bad_secret_is_named_and_not_shown() {
-        let settings = read(&["--database-url", "postgres://me:hunter2@host/db"]).unwrap();
-        let error = settings.database.url().unwrap_err().to_string();
-        assert_eq!(error, "DATABASE_URL: must begin with mysql://");
-        assert!(!format!("{settings:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_secret_comes_from_its_file_without_the_line_break() {
-        let file = std::env::temp_dir().join(format!("seckill-secret-{}", uuid::Uuid::new_v4()));
-        fs::write(&file, "redis://:p w@host/1\r\n").unwrap();
-        let settings = read(&["--redis-url-file", file.to_str().unwrap()]).unwrap();
-        assert_eq!(settings.redis.url().unwrap().expose_secret(), "redis://:p w@host/1");
-        fs::remove_file(&file).unwrap();
-        let missing = settings.redis.url().unwrap_err().to_string();
-        assert!(missing.starts_with("REDIS_URL_FILE: cannot read"), "{missing}");
-
-        let both = read(&["--redis-url", "redis://h/", "--redis-url-file", "/tmp/x"]).unwrap();
-        assert!(both.redis.url().unwrap_err().to_string().contains("not both"));
-    }
-}
+mod tests;

@@ -11,6 +11,10 @@ use crate::{failure::Failure, surroundings::Surroundings};
 /// What holds where only the ledger does not know of a change.
 const RECORDED: &str = "the change is recorded, and an order-consumer brings the ledger into line";
 
+/// What holds where a sale was paused for a change that failed.
+const LEFT_PAUSED: &str =
+    "the sale may sell nothing until an order-consumer has resumed it, about a second if one runs";
+
 /// Makes one change.
 pub async fn change(
     all: &Surroundings,
@@ -35,6 +39,7 @@ fn failure(sale: &SaleId, error: ChangeError) -> Failure {
         ChangeError::Store(error) => error.into(),
         ChangeError::Ledger(error) => error.into(),
         ChangeError::Recorded(error) => Failure::from(error).but(RECORDED),
+        ChangeError::LeftPaused(error) => failure(sale, *error).but(LEFT_PAUSED),
     }
 }
 
@@ -58,7 +63,7 @@ fn refused(sale: &SaleId, refusal: ChangeRefusal) -> Failure {
         }
         ChangeRefusal::AboveMaximum => format!("a stock is at most {MAX_STOCK}; nothing was changed"),
         ChangeRefusal::KeptMoving => format!(
-            "units of sale {sale} kept coming back; its terms are as before within a second, try again"
+            "units of sale {sale} kept coming back while it was reset; look what is left, and try again"
         ),
     })
 }

@@ -1,21 +1,40 @@
 //! The command line: every command, its arguments and their ranges.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+mod values;
+
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use seckill_core::{
     order::Units,
-    sale::{MAX_STOCK, MAX_TITLE, SaleId},
+    order_log::Position,
+    sale::SaleId,
     settings::{DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TopicSettings},
 };
 
+use self::values::{
+    limit, lines, more_or_fewer, position, reason, reset_reason, seconds, time, title, units,
+};
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0   done
+  1   refused, drift or a fault found, or a dependency answered with a failure
+  64  bad usage, or a bad setting
+  69  a dependency is unreachable
+
+Examples:
+  stock-admin sale create phone --stock 1000 --opens-at 2026-11-27T20:00:00Z
+  stock-admin sale show phone --watch
+  stock-admin stock add phone 50 --reason 'a new pallet'
+  stock-admin reconcile --json || stock-admin reconcile --repair";
+
 /// Sets up, inspects and changes sales and their stock.
 ///
-/// Exit codes: 0 done, 1 refused or drift found, 64 bad usage, 69 a dependency is unreachable. What is
-/// refused has changed nothing.
+/// What is refused has changed nothing. What destroys, resets or halts a sale asks first.
 #[derive(Parser, Debug)]
-#[command(name = "stock-admin", version, subcommand_required = true)]
+#[command(name = "stock-admin", version, subcommand_required = true, after_long_help = AFTER_HELP)]
 pub struct Cli {
     /// Answer in JSON, for machines
     #[arg(long, global = true)]
@@ -23,9 +42,9 @@ pub struct Cli {
     /// Do not ask before what destroys or resets
     #[arg(long, short, global = true)]
     pub yes: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings")]
     pub places: Places,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Settings")]
     pub log: LogSettings,
     #[command(subcommand)]
     pub command: Command,
@@ -46,7 +65,7 @@ pub struct Places {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Bring the database's schema up to date, and make the default sale where there is none
+    /// Bring the database's schema up to date; make the default sale
     Migrate,
     /// The topics of the order log
     #[command(subcommand)]
@@ -57,7 +76,9 @@ pub enum Command {
     /// The stock of a sale
     #[command(subcommand)]
     Stock(StockCommand),
-    /// Make the units that are left exactly N, at one moment; pauses the sale for it
+    /// Make the units that are left exactly N, at one moment; asks first
+    ///
+    /// The sale is paused for it, for some milliseconds.
     Reset {
         /// The sale
         sale: SaleId,
@@ -65,20 +86,108 @@ pub enum Command {
         #[arg(long, value_name = "N", value_parser = units, allow_hyphen_values = true)]
         to: Units,
         /// Why, for the audit
-        #[arg(long, default_value = "reset", value_parser = reason)]
+        #[arg(long, default_value = "reset", value_parser = reset_reason)]
         reason: String,
     },
-    /// Check for each sale that ledger, log and store add up
+    /// Check that ledger, log and store add up; mend what does not
     Reconcile {
         /// Only this sale
         sale: Option<SaleId>,
+        /// Mend what can be mended safely, and check again; asks first
+        #[arg(long, conflicts_with = "watch")]
+        repair: bool,
+        #[command(flatten)]
+        watch: Watch,
     },
-    /// Check every dependency and the settings of it that the promises rest on
+    /// Load a sale's ledger anew from the log and the store; asks first
+    ///
+    /// The sale sells nothing meanwhile: three seconds, and as long as the log takes to be written. An
+    /// order-consumer does it; where none runs, nothing is changed.
+    Rebuild {
+        /// The sale
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        sale: Option<SaleId>,
+        /// Every sale
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Orders whose events are not known to be in the order log
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
+    /// Messages of the order log that could not be stored
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
+    /// Check every dependency, and its settings that the promises rest on
+    ///
+    /// A dependency that cannot be reached is a fault like any other: a line, and exit code 1.
     Doctor,
     /// Print a completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+    /// Write the manual pages, one a command
+    Man {
+        /// The folder, made where there is none
+        directory: PathBuf,
+    },
+}
+
+/// Looking again and again.
+#[derive(Args, Debug)]
+pub struct Watch {
+    /// Look again every so many seconds, until Ctrl-C
+    #[arg(long = "watch", id = "watch", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
+    pub every: Option<Duration>,
+}
+
+/// Waiting for a ledger that is being loaded.
+#[derive(Args, Debug)]
+pub struct Patience {
+    /// Seconds to wait for the order-consumer that loads it
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub within: Duration,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum OutboxCommand {
+    /// Show them, oldest first
+    List {
+        /// Only of this sale
+        sale: Option<SaleId>,
+        /// Most orders shown of a sale
+        #[arg(long, value_name = "N", default_value = "1000", value_parser = lines)]
+        limit: usize,
+    },
+    /// Publish again, now, those that are older than three seconds; harmless twice
+    Publish {
+        /// Only of this sale
+        sale: Option<SaleId>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DeadLettersCommand {
+    /// Show them, oldest first
+    List {
+        /// Only those whose reason contains this
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: Option<String>,
+    },
+    /// Put them into the order log again, as they were; asks first
+    Replay {
+        /// The one that is there in the dead-letter topic
+        #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all",
+            required_unless_present_any = ["all", "reason"])]
+        letter: Option<Position>,
+        /// All of them
+        #[arg(long)]
+        all: bool,
+        /// All whose reason contains this
+        #[arg(long, value_name = "TEXT", value_parser = reason, conflicts_with = "letter")]
+        reason: Option<String>,
     },
 }
 
@@ -98,6 +207,8 @@ pub enum SaleCommand {
     Show {
         /// The sale
         sale: SaleId,
+        #[command(flatten)]
+        watch: Watch,
     },
     /// Every change that was made to a sale: who, when, why
     History {
@@ -171,49 +282,4 @@ pub enum StockCommand {
         #[arg(long, default_value = "set", value_parser = reason)]
         reason: String,
     },
-}
-
-fn units(text: &str) -> Result<Units, String> {
-    whole_number(text, 0..=MAX_STOCK)
-}
-
-fn limit(text: &str) -> Result<Units, String> {
-    whole_number(text, 1..=MAX_STOCK)
-}
-
-fn more_or_fewer(text: &str) -> Result<i64, String> {
-    let most = MAX_STOCK.cast_signed();
-    whole_number(text, -most..=most)
-}
-
-fn whole_number<N: FromStr + PartialOrd + Display>(
-    text: &str,
-    range: RangeInclusive<N>,
-) -> Result<N, String> {
-    let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("must be a whole number from {} to {}", range.start(), range.end()))
-}
-
-fn title(text: &str) -> Result<String, String> {
-    short_text(text, MAX_TITLE)
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    short_text(text, 500)
-}
-
-fn short_text(text: &str, most: usize) -> Result<String, String> {
-    let fits = (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control);
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("must have 1 to {most} characters, none of them control characters"))
-    }
-}
-
-/// A time as the store keeps it: to the millisecond.
-fn time(text: &str) -> Result<Timestamp, String> {
-    let time: Timestamp =
-        text.parse().map_err(|_| "must be RFC 3339, for example 2026-11-27T20:00:00Z".to_owned())?;
-    Timestamp::from_millisecond(time.as_millisecond()).map_err(|error| error.to_string())
 }

@@ -5,6 +5,7 @@ use seckill_core::{
     order_log::LogError,
     settings::{EXIT_USAGE, SettingsError},
     store::StoreError,
+    upkeep::UpkeepError,
 };
 
 /// Why a command was not done. Nothing was changed, except where the message says otherwise.
@@ -44,18 +45,28 @@ impl Failure {
         }
     }
 
-    /// Says it on stderr, in one line.
+    /// Says it in one line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Refused(text) | Self::Usage(text) => text.clone(),
+            Self::Unreachable(name, why) => format!("{name} is unreachable: {why}"),
+            Self::Failed(name, why) => format!("{name}: {why}"),
+        }
+    }
+
+    /// Says it on stderr, in one line: also as JSON, so that what reads stdout never takes a failure for an
+    /// answer.
     pub fn print(&self, json: bool) {
-        let (kind, text) = match self {
-            Self::Refused(text) => ("refused", text.clone()),
-            Self::Usage(text) => ("usage", text.clone()),
-            Self::Unreachable(name, why) => ("unreachable", format!("{name} is unreachable: {why}")),
-            Self::Failed(name, why) => ("failed", format!("{name}: {why}")),
+        let kind = match self {
+            Self::Refused(_) => "refused",
+            Self::Usage(_) => "usage",
+            Self::Unreachable(..) => "unreachable",
+            Self::Failed(..) => "failed",
         };
         if json {
-            eprintln!("{}", serde_json::json!({ "error": kind, "message": text }));
+            eprintln!("{}", serde_json::json!({ "error": kind, "message": self.line() }));
         } else {
-            eprintln!("stock-admin: {text}");
+            eprintln!("stock-admin: {}", self.line());
         }
     }
 }
@@ -86,6 +97,16 @@ impl From<LedgerError> for Failure {
             LedgerError::Unavailable(why) => Self::Unreachable("Redis (REDIS_URL)", why),
             LedgerError::Unknown(why) => Self::Unreachable("Redis (REDIS_URL)", why.to_string()),
             LedgerError::Corrupt(why) => Self::Failed("Redis", why),
+        }
+    }
+}
+
+impl From<UpkeepError> for Failure {
+    fn from(error: UpkeepError) -> Self {
+        match error {
+            UpkeepError::Store(error) => error.into(),
+            UpkeepError::Ledger(error) => error.into(),
+            UpkeepError::Log(error) => error.into(),
         }
     }
 }

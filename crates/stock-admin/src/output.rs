@@ -1,5 +1,7 @@
 //! What a command answers: a table for people, JSON for machines.
 
+use std::io::Write;
+
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::Value;
@@ -9,18 +11,29 @@ pub struct Report {
     text: String,
     json: Value,
     faulty: bool,
+    shown: bool,
 }
 
 impl Report {
     /// An answer whose JSON is `value`.
     pub fn new(text: impl Into<String>, value: &impl Serialize) -> Self {
         let json = serde_json::to_value(value).expect("an answer is always JSON");
-        Self { text: text.into(), json, faulty: false }
+        Self { text: text.into(), json, faulty: false, shown: false }
     }
 
     /// An answer that is text in either form.
     pub fn text(text: String) -> Self {
-        Self { json: Value::String(text.clone()), text, faulty: false }
+        Self { json: Value::String(text.clone()), text, faulty: false, shown: false }
+    }
+
+    /// An answer of which nothing is left to print.
+    pub fn shown() -> Self {
+        Self::text(String::new()).into_shown()
+    }
+
+    /// The same answer, printed already.
+    pub fn into_shown(self) -> Self {
+        Self { shown: true, ..self }
     }
 
     /// The same answer, but it tells of something wrong: exit code 1.
@@ -29,12 +42,22 @@ impl Report {
         self
     }
 
+    /// The form for people.
+    pub fn as_text(&self) -> &str {
+        self.text.trim_end()
+    }
+
+    /// The form for machines, in one line.
+    pub fn json_line(&self) -> String {
+        self.json.to_string()
+    }
+
     /// Prints it on stdout.
     pub fn print(&self, json: bool) {
-        if json {
-            println!("{:#}", self.json);
-        } else {
-            println!("{}", self.text.trim_end());
+        match (self.shown, json) {
+            (true, _) => {}
+            (false, true) => put(&format!("{:#}\n", self.json)),
+            (false, false) => put(&format!("{}\n", self.as_text())),
         }
     }
 
@@ -42,6 +65,16 @@ impl Report {
     pub fn exit_code(&self) -> u8 {
         u8::from(self.faulty)
     }
+}
+
+/// Puts `text` on stdout. A reader that has gone away (`… | head`) is no failure: what was asked for is done.
+pub fn put(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// `text` without what a terminal would obey or break a line at. For what strangers have sent.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 /// A table with `header`.

@@ -1,6 +1,6 @@
 //! `reconcile`: whether ledger, log and store add up. The two laws, for each sale:
 //!
-//!     stock = remaining + units of live orders in the ledger
+//!     stock in the store = remaining + units of live orders in the ledger
 //!     units of live orders in the ledger = sold in the store + units in outbox or log not yet written
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
-    ledger::{LedgerSale, RecordState, SaleLookup},
+    ledger::{RecordState, SaleLookup},
     order::{OrderId, Units},
     sale::SaleId,
 };
@@ -19,6 +19,7 @@ use serde::Serialize;
 use crate::{
     failure::Failure,
     output::{Report, table},
+    progress,
     surroundings::Surroundings,
 };
 
@@ -26,13 +27,15 @@ use crate::{
 /// stays the same is one.
 const COUNTS: usize = 5;
 const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
-const OUTBOX_LIMIT: usize = 1_000_000;
+/// Most entries of an outbox that are looked at.
+pub const OUTBOX_LIMIT: usize = 1_000_000;
 
 /// What was counted of a sale, in units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Count {
-    sale: SaleId,
+pub struct Count {
+    pub sale: SaleId,
+    /// As the store has it.
     stock: Units,
     remaining: Units,
     /// Of live orders in the ledger.
@@ -43,37 +46,65 @@ struct Count {
     in_log: Units,
     sold: Units,
     /// What is left over, by either law; 0 where all adds up.
-    drift: i64,
+    pub drift: i64,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Of each sale that could be counted.
+    pub counts: Vec<Count>,
+    /// Sales whose ledger is not loaded, or not to be trusted.
+    pub unloaded: Vec<SaleId>,
 }
 
 /// Counts every sale, or one.
 pub async fn reconcile(all: &Surroundings, only: Option<&SaleId>) -> Result<Report, Failure> {
-    let sales = match only {
-        Some(sale) => vec![all.store.sale(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?],
-        None => all.store.sales().await?,
-    };
-    let (mut counts, mut unloaded) = (Vec::new(), Vec::new());
-    for stored in sales {
+    let survey = survey(all, only).await?;
+    Ok(Report::new(survey.text(), &survey.json()).faulty_if(survey.drifts()))
+}
+
+/// Counts every sale, or one.
+pub async fn survey(all: &Surroundings, only: Option<&SaleId>) -> Result<Survey, Failure> {
+    let sales = all.sales(only).await?;
+    let bar = progress::bar("counting sales", sales.len());
+    let mut survey = Survey::default();
+    for stored in bar.wrap_iter(sales.into_iter()) {
         match settled_count(all, &stored.sale.id).await? {
-            Some(count) => counts.push(count),
-            None => unloaded.push(stored.sale.id),
+            Some(count) => survey.counts.push(count),
+            None => survey.unloaded.push(stored.sale.id),
         }
     }
-    let rows = counts.iter().map(|it| {
-        let units = [it.stock, it.remaining, it.held, it.outbox, it.in_log, it.sold];
-        let mut row = vec![it.sale.to_string()];
-        row.extend(units.iter().map(ToString::to_string));
-        row.push(it.drift.to_string());
-        row
-    });
-    let header = ["sale", "stock", "remaining", "held", "outbox", "in the log", "sold", "drift"];
-    let mut text = table(&header, rows);
-    for sale in &unloaded {
-        text.extend(["\nsale ", sale.as_str(), ": the ledger is not loaded, nothing to compare"]);
+    Ok(survey)
+}
+
+impl Survey {
+    /// Whether anything does not add up.
+    pub fn drifts(&self) -> bool {
+        self.counts.iter().any(|count| count.drift != 0)
     }
-    let drifts = counts.iter().any(|count| count.drift != 0);
-    let json = serde_json::json!({ "sales": counts, "notLoaded": unloaded, "drift": drifts });
-    Ok(Report::new(text, &json).faulty_if(drifts))
+
+    /// The form for people.
+    pub fn text(&self) -> String {
+        let rows = self.counts.iter().map(|it| {
+            let units = [it.stock, it.remaining, it.held, it.outbox, it.in_log, it.sold];
+            let mut row = vec![it.sale.to_string()];
+            row.extend(units.iter().map(ToString::to_string));
+            row.push(it.drift.to_string());
+            row
+        });
+        let header = ["sale", "stock", "remaining", "held", "outbox", "in the log", "sold", "drift"];
+        let mut text = table(&header, rows);
+        for sale in &self.unloaded {
+            text.extend(["\nsale ", sale.as_str(), ": the ledger is not loaded, nothing to compare"]);
+        }
+        text
+    }
+
+    /// The form for machines.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "sales": self.counts, "notLoaded": self.unloaded, "drift": self.drifts() })
+    }
 }
 
 /// The count of a sale, repeated until it adds up or keeps the same drift; none if the ledger has none.
@@ -114,7 +145,7 @@ async fn count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failu
 
     let mut count = Count {
         sale: sale.clone(),
-        stock: ledger.sale.stock,
+        stock: stored.sale.stock,
         remaining: ledger.remaining,
         held: live.values().sum(),
         outbox: 0,
@@ -126,12 +157,12 @@ async fn count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failu
         let part = if logged.contains(id) { &mut count.in_log } else { &mut count.outbox };
         *part += live[id];
     }
-    count.drift = drift(&count, &ledger);
+    count.drift = drift(&count);
     Ok(Some(count))
 }
 
 /// The orders of `sale` that the log holds and the consumers have not written yet.
-async fn placed_and_undone(all: &Surroundings, sale: &SaleId) -> Result<HashSet<OrderId>, Failure> {
+pub async fn placed_and_undone(all: &Surroundings, sale: &SaleId) -> Result<HashSet<OrderId>, Failure> {
     let undone = all.observer()?.undone().await?;
     let events =
         undone.iter().filter_map(|raw| OrderEvent::decode(raw.key.as_deref(), raw.value.as_deref()).ok());
@@ -142,9 +173,9 @@ async fn placed_and_undone(all: &Surroundings, sale: &SaleId) -> Result<HashSet<
 }
 
 /// What is left over by the first law, or else by the second.
-fn drift(count: &Count, ledger: &LedgerSale) -> i64 {
+fn drift(count: &Count) -> i64 {
     let signed = |units: Units| i64::try_from(units).unwrap_or(i64::MAX);
-    let first = signed(ledger.sale.stock) - signed(ledger.remaining) - signed(count.held);
+    let first = signed(count.stock) - signed(count.remaining) - signed(count.held);
     let second = signed(count.held) - signed(count.sold) - signed(count.outbox) - signed(count.in_log);
     if first == 0 { second } else { first }
 }

@@ -2,9 +2,10 @@
 
 use seckill_core::{
     ledger::StockLedger,
-    order_log::{LogError, LogObserver},
+    order_log::{LogError, LogObserver, OrderPublisher},
+    sale::SaleId,
     settings::{GroupSettings, KafkaSettings},
-    store::{OrderStore, StoreOptions},
+    store::{OrderStore, StoreOptions, StoredSale},
 };
 use secrecy::SecretString;
 
@@ -31,6 +32,18 @@ impl Surroundings {
 
     pub fn observer(&self) -> Result<LogObserver, LogError> {
         LogObserver::new(&self.kafka, &self.group)
+    }
+
+    pub fn publisher(&self) -> Result<OrderPublisher, LogError> {
+        OrderPublisher::new(&self.kafka)
+    }
+
+    /// The sale named, or else all.
+    pub async fn sales(&self, only: Option<&SaleId>) -> Result<Vec<StoredSale>, Failure> {
+        match only {
+            Some(sale) => Ok(vec![self.store.sale(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?]),
+            None => Ok(self.store.sales().await?),
+        }
     }
 
     /// Who is at work, for the audit.

@@ -1,11 +1,21 @@
 //! `stock-admin` as an operator runs it: the real program against the real services.
 
+#[path = "cli/at_work.rs"]
+mod at_work;
 #[path = "cli/damage.rs"]
 mod damage;
+#[path = "cli/dead_letters.rs"]
+mod dead_letters;
+#[path = "cli/outbox.rs"]
+mod outbox;
 #[path = "cli/output.rs"]
 mod output;
 #[path = "cli/own_redis.rs"]
 mod own_redis;
+#[path = "cli/rebuild.rs"]
+mod rebuild;
+#[path = "cli/repair.rs"]
+mod repair;
 #[path = "cli/reset.rs"]
 mod reset;
 #[path = "cli/sales.rs"]
@@ -16,5 +26,9 @@ mod setup;
 mod stock;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/terminal.rs"]
+mod terminal;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/watch.rs"]
+mod watch;

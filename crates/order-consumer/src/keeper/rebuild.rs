@@ -17,10 +17,11 @@ use seckill_core::{
     ledger::{ACCEPT_WITHIN, load::SwapOutcome},
     sale::SaleId,
     store::StoredSale,
+    upkeep::relay,
 };
 use tokio::time::Instant;
 
-use super::{Keeper, KeeperError, relay};
+use super::{Keeper, KeeperError};
 
 /// How long orders reserved under the old fence may still be answered `accepted`, and a margin for an
 /// acknowledgement that was in time but is still on its way into the end offsets.
@@ -72,9 +73,9 @@ async fn begin(keeper: &Keeper, sales: &[StoredSale]) -> Result<Vec<Begun>, Keep
 
 async fn publish_survivors(keeper: &Keeper, sale: &SaleId) -> Result<(), KeeperError> {
     let survivors = keeper.ledger.outbox(sale, Duration::ZERO, OUTBOX_PAGE).await?;
-    let published = relay::publish(keeper, &survivors).await?;
-    if published > 0 {
-        tracing::info!(%sale, orders = published, "published what had survived in the outbox");
+    relay::publish(&keeper.publisher, &survivors).await?;
+    if !survivors.is_empty() {
+        tracing::info!(%sale, orders = survivors.len(), "published what had survived in the outbox");
     }
     Ok(())
 }

@@ -49,12 +49,16 @@ async fn show(request: HttpRequest, services: Data<Services>) -> Result<HttpResp
     Ok(json(StatusCode::OK, &in_path(&request, &services).await?))
 }
 
-/// The order that the path names, if it is there for whoever asks.
+/// The order that the path names, if the request may see it.
 pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Result<Order, Problem> {
     let (sale, id) = (sale_in_path(request)?, order_in_path(request)?);
     let viewer = services.identity.viewer(request.headers(), &services.admin)?;
     let order = services.readings.order(&sale, id).await?;
-    if viewer.may_see(&order) { Ok(order) } else { Err(Refusal::OrderNotFound.into()) }
+    // To whom it does not belong, it is not there.
+    if !viewer.may_see(&order) {
+        return Err(Refusal::OrderNotFound.into());
+    }
+    Ok(order)
 }
 
 /// The 202 with the order.

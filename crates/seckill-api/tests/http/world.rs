@@ -223,6 +223,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
         admin_token: None,
         buyer_tokens: None,
+        may_buy_on_page: false,
         default_sale: sale.clone(),
     }
 }

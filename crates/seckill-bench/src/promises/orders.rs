@@ -35,8 +35,10 @@ pub fn duplicated(history: &History, store: &StoreState) -> Finding {
     let mut violations = Violations::of("duplicated", "P3", "requests with two orders or two answers");
     let mut requests: HashMap<&str, u64> = HashMap::new();
     for ((user, key), attempts) in history.by_request() {
-        if let Some(contradiction) = contradiction(&attempts, key.is_some()) {
-            violations.add(1, || format!("{}: {contradiction}", name_of(attempts[0])));
+        for answered in answers_to_one(&attempts, key.is_some()) {
+            if let Some(contradiction) = contradiction(&answered, key.is_some()) {
+                violations.add(1, || format!("{}: {contradiction}", name_of(answered[0])));
+            }
         }
         *requests.entry(user).or_default() += requests_in(&attempts, key.is_some());
     }
@@ -64,6 +66,20 @@ fn requests_in(attempts: &[&Attempt], keyed: bool) -> u64 {
         return 1;
     }
     attempts.iter().filter(|attempt| attempt.may_have_ordered()).count().max(1) as u64
+}
+
+/// The attempts whose answers must agree: all with one key; without a key, those about one order.
+fn answers_to_one<'a>(attempts: &[&'a Attempt], keyed: bool) -> Vec<Vec<&'a Attempt>> {
+    if keyed {
+        return vec![attempts.to_vec()];
+    }
+    let mut by_order: HashMap<OrderId, Vec<&Attempt>> = HashMap::new();
+    for attempt in attempts {
+        if let Some(id) = attempt.order() {
+            by_order.entry(id).or_default().push(attempt);
+        }
+    }
+    by_order.into_values().collect()
 }
 
 /// What two answers to one request say differently, if they do.

@@ -1,6 +1,6 @@
 //! P1 and P4: where every unit is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use seckill_core::order::{OrderStatus, Units};
 
@@ -46,14 +46,19 @@ pub fn sold(history: &History, store: &StoreState, ledger: &LedgerState) -> Find
     // not know: some of those may have one.
     let mut wanted = 0;
     let mut unsure = 0;
-    let mut users = std::collections::HashSet::new();
+    let mut users = HashSet::new();
     for ((user, _), attempts) in history.by_request() {
         users.insert(user);
-        let promised = attempts.iter().any(|attempt| attempt.answer().is_some_and(super::Answer::is_promise));
+        // More than one only of a buyer without keys, each of whose attempts is a request of its own.
+        let promised: HashSet<_> = attempts
+            .iter()
+            .filter(|attempt| attempt.answer().is_some_and(super::Answer::is_promise))
+            .filter_map(|attempt| attempt.order())
+            .collect();
         let sold_out =
             attempts.iter().any(|attempt| attempt.answer().is_some_and(super::Answer::is_sold_out));
-        if promised || sold_out {
-            wanted += attempts[0].quantity;
+        if !promised.is_empty() || sold_out {
+            wanted += attempts[0].quantity * promised.len().max(1) as u64;
         } else if !was_refused(&attempts) {
             unsure += attempts[0].quantity;
         }

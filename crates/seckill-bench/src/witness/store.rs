@@ -43,6 +43,16 @@ impl StoreWitness {
         row.ok_or_else(|| Failure::Usage(format!("there is no sale {sale} in MySQL")))
     }
 
+    /// Units sold of all sales: while the number moves, what was in the order log before is being written.
+    pub async fn sold_of_all(&mut self) -> Result<Units, Failure> {
+        let sold: Option<Units> = self
+            .connection
+            .query_first("SELECT CAST(COALESCE(SUM(sold), 0) AS UNSIGNED) FROM sales")
+            .await
+            .map_err(|error| unreachable(&error))?;
+        Ok(sold.unwrap_or_default())
+    }
+
     /// How many orders of `sale` have units that still have to go back to the ledger.
     pub async fn returns(&mut self, sale: &SaleId) -> Result<u64, Failure> {
         let row: Option<u64> = self

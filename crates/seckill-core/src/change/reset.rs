@@ -2,10 +2,10 @@
 
 use super::{Applied, ChangeError, ChangeRefusal, Changed, Sides, begun};
 use crate::{
-    ledger::{AdjustOutcome, LedgerSale, SaleLookup},
+    ledger::{AdjustOutcome, LedgerError, LedgerSale, SaleLookup},
     order::Units,
     sale::{MAX_STOCK, SaleId, SaleSwitch},
-    store::{AdjustmentRequest, SaleLock, StockChange},
+    store::{AdjustmentRequest, PendingAdjustment, SaleLock, StockChange},
 };
 
 /// How often a reset begins anew because units came back meanwhile.
@@ -35,55 +35,97 @@ impl Reset {
     }
 }
 
+/// What became of the pause before a reset.
+enum Pause {
+    /// The sale is paused. Live orders hold so many units, and from now on less, but never more.
+    Done(Units),
+    /// It is not, for sure.
+    Not(ChangeError),
+}
+
 impl Sides<'_> {
     /// Makes the units of `sale` that are left exactly as many as `reset` says: pauses the sale in the ledger,
     /// changes the stock, and lets it go on as it was.
     ///
     /// The ledger is paused under a number that the store never commits: if this process dies, the keeper
-    /// sees a number too many and brings the ledger back into line, which resumes the sale.
+    /// sees a number too many and brings the ledger back into line, which resumes the sale. A reset that
+    /// fails does so itself, if it still can.
     pub async fn reset(self, sale: &SaleId, reset: &Reset) -> Result<Changed, ChangeError> {
         let (mut lock, mut ledger) = self.lock(sale).await?;
-        let mut held = self.pause(&mut lock, &mut ledger, reset).await?;
+        // What is refused must be so before the pause.
+        let stock = ledger.sale.stock;
+        let held = stock.checked_sub(ledger.remaining).ok_or(ChangeRefusal::DoesNotAddUp)?;
+        if held.saturating_add(reset.to) > MAX_STOCK {
+            return Err(ChangeRefusal::AboveMaximum.into());
+        }
+        let pause = reset.step(StockChange::Keep, "paused", ledger.adjustment);
+        let pending = begun(lock.begin(&pause).await?)?;
+        let done = match self.pause(sale, pending, &mut ledger).await {
+            Ok(Pause::Done(held)) => self.apply_paused(&mut lock, ledger, held, reset).await,
+            Ok(Pause::Not(error)) => return Err(error),
+            Err(error) => Err(error),
+        };
+        let done = match done {
+            // What is recorded is for the keeper to finish, the pause with it.
+            done @ (Ok(_) | Err(ChangeError::Recorded(_))) => done,
+            Err(error) if self.resume(&mut lock, reset).await.is_ok() => Err(error),
+            Err(error) => Err(ChangeError::LeftPaused(Box::new(error))),
+        };
+        lock.release().await;
+        done
+    }
+
+    /// Pauses the sale in the ledger, under the number of `pending`, which is taken back.
+    async fn pause(
+        self,
+        sale: &SaleId,
+        pending: PendingAdjustment<'_>,
+        ledger: &mut LedgerSale,
+    ) -> Result<Pause, ChangeError> {
+        let (number, stock) = (pending.number(), ledger.sale.stock);
+        let paused = self.ledger.adjust(sale, number, stock, SaleSwitch::Paused, None).await;
+        let taken_back = pending.rollback().await;
+        match paused {
+            Ok(AdjustOutcome::Applied { remaining }) => {
+                taken_back?;
+                ledger.adjustment = number;
+                Ok(Pause::Done(stock.saturating_sub(remaining)))
+            }
+            Ok(_) => Ok(Pause::Not(ChangeRefusal::ChangedMeanwhile.into())),
+            Err(error @ LedgerError::Unavailable(_)) => Ok(Pause::Not(error.into())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Changes the stock of the paused sale, of which live orders hold `held` units, and lets it go on.
+    async fn apply_paused(
+        self,
+        lock: &mut SaleLock,
+        mut ledger: LedgerSale,
+        mut held: Units,
+        reset: &Reset,
+    ) -> Result<Changed, ChangeError> {
+        let sale = lock.sale().clone();
         let what = format!("{} left", reset.to);
         for _ in 0..ATTEMPTS {
             let request = reset.step(StockChange::To(held + reset.to), &what, ledger.adjustment);
-            match self.apply(&mut lock, &request, &ledger, Some(held)).await? {
-                Applied::Yes(changed) => {
-                    lock.release().await;
-                    return Ok(changed);
-                }
+            match self.apply(lock, &request, &ledger, Some(held)).await? {
+                Applied::Yes(changed) => return Ok(changed),
                 Applied::Moved(now) => held = now,
             }
-            if let SaleLookup::Trusted(now) = self.ledger.sale(sale).await? {
+            if let SaleLookup::Trusted(now) = self.ledger.sale(&sale).await? {
                 ledger = now;
             }
         }
         Err(ChangeRefusal::KeptMoving.into())
     }
 
-    /// Pauses the sale in the ledger, and gives what live orders hold from then on (less may be, not more).
-    async fn pause(
-        self,
-        lock: &mut SaleLock,
-        ledger: &mut LedgerSale,
-        reset: &Reset,
-    ) -> Result<Units, ChangeError> {
-        // What is refused must be so before the pause: nothing takes that back but a keeper.
-        let stock = ledger.sale.stock;
-        let held = stock.checked_sub(ledger.remaining).ok_or(ChangeRefusal::DoesNotAddUp)?;
-        if held.saturating_add(reset.to) > MAX_STOCK {
-            return Err(ChangeRefusal::AboveMaximum.into());
-        }
+    /// Gives the ledger the store's terms again, under a number that is new to both.
+    async fn resume(self, lock: &mut SaleLock, reset: &Reset) -> Result<(), ChangeError> {
         let sale = lock.sale().clone();
-        let pause = reset.step(StockChange::Keep, "paused", ledger.adjustment);
-        let pending = begun(lock.begin(&pause).await?)?;
-        let number = pending.number();
-        let paused = self.ledger.adjust(&sale, number, stock, SaleSwitch::Paused, None).await;
-        pending.rollback().await?;
-        let AdjustOutcome::Applied { remaining } = paused? else {
-            return Err(ChangeRefusal::ChangedMeanwhile.into());
-        };
-        ledger.adjustment = number;
-        Ok(stock.saturating_sub(remaining))
+        // One that is not loaded comes with the store's terms when it is.
+        let SaleLookup::Trusted(ledger) = self.ledger.sale(&sale).await? else { return Ok(()) };
+        let back = reset.step(StockChange::Keep, "given up", ledger.adjustment);
+        self.apply(lock, &back, &ledger, None).await.map(drop)
     }
 }

@@ -37,10 +37,11 @@ impl LogError {
 
     /// The kind of `error`, met while `doing`.
     pub(super) fn of(doing: &'static str, error: &KafkaError) -> Self {
-        match error.rdkafka_error_code() {
-            Some(code) => Self::of_code(doing, code),
+        match (error, error.rdkafka_error_code()) {
+            (KafkaError::AdminOp(code), _) => Self::of_code(doing, *code),
+            (_, Some(code)) => Self::of_code(doing, code),
             // The client's own complaints come as text; they are about what it was given.
-            None => Self::Config(format!("{doing}: {error}")),
+            (_, None) => Self::Config(format!("{doing}: {error}")),
         }
     }
 

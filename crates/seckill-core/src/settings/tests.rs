@@ -1,6 +1,11 @@
-use clap::{CommandFactory, FromArgMatches};
+use std::ffi::OsString;
 
-use super::*;
+use clap::{CommandFactory, FromArgMatches, Parser};
+
+use super::{
+    command_line::{one_line, with_variable, without_variables},
+    *,
+};
 
 #[derive(Parser, Debug)]
 struct All {
@@ -78,7 +83,7 @@ enum Action {
 #[test]
 fn p6_a_missing_command_is_one_line() {
     let error = WithCommand::try_parse_from(["test"]).err().unwrap();
-    assert_eq!(one_line(&WithCommand::command(), &error), "a command is required (see --help)");
+    assert_eq!(one_line(&WithCommand::command(), &error), "a command is missing (see --help)");
 }
 
 #[test]

@@ -60,6 +60,13 @@ pub(super) async fn is_held(connection: &mut Connection, what: &str) -> Result<b
     Ok(held.answer == Some(1))
 }
 
+/// Whether any connection holds the lock on `what`.
+async fn is_held_by_anybody(connection: &mut Connection, what: &str) -> Result<bool, StoreError> {
+    let query = format!("SELECT CAST(IS_USED_LOCK({NAME}) IS NOT NULL AS SIGNED) AS answer");
+    let held: Answer = diesel::sql_query(query).bind::<Text, _>(what).get_result(connection).await?;
+    Ok(held.answer == Some(1))
+}
+
 impl OrderStore {
     /// A connection of its own that holds the lock on `what`; none: another holds it.
     pub(super) async fn try_lock(&self, what: &str) -> Result<Option<Session>, StoreError> {
@@ -75,6 +82,16 @@ impl OrderStore {
     /// [`KeeperLock::still_held`].
     pub async fn try_keep(&self) -> Result<Option<KeeperLock>, StoreError> {
         Ok(self.try_lock(KEEPER).await?.map(|session| KeeperLock { session }))
+    }
+
+    /// Whether some process is the keeper now.
+    pub async fn is_kept(&self) -> Result<bool, StoreError> {
+        self.bounded(async {
+            let mut session = self.session().await?;
+            let held = is_held_by_anybody(&mut session, KEEPER).await;
+            session.settle(held).await
+        })
+        .await
     }
 }
 

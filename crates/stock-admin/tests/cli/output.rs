@@ -20,6 +20,11 @@ async fn every_command_answers_in_json_when_asked() {
         &["stock", "set", name, "10"],
         &["reset", name, "--to", "10", "--yes"],
         &["reconcile", name],
+        &["reconcile", name, "--repair", "--yes"],
+        &["outbox", "list", name],
+        &["outbox", "publish", name],
+        &["dead-letters", "list"],
+        &["dead-letters", "replay", "--all", "--yes"],
         &["doctor"],
         &["completions", "bash"],
         &["sale", "close", name, "--yes"],
@@ -43,6 +48,23 @@ fn help_shows_where_secrets_come_from_and_not_the_secrets() {
         assert_eq!(ran.stderr, "");
     }
     assert!(run(&mut program(&["--help"])).stdout.contains("DATABASE_URL_FILE"));
+}
+
+#[test]
+fn a_setting_may_stand_before_or_after_the_command() {
+    let bad = ["--redis-url", "hunter2"];
+    for arguments in [&[&bad[..], &["sale", "list"]].concat(), &[&["sale", "list"], &bad[..]].concat()] {
+        let ran = run(&mut program(arguments)).expect(64);
+        assert_eq!(ran.complaint(), "stock-admin: REDIS_URL: must begin with redis:// or rediss://");
+    }
+}
+
+#[test]
+fn help_tells_the_exit_codes() {
+    let help = run(&mut program(&["--help"])).expect(0).stdout;
+    for code in ["0 ", "1 ", "64", "69"] {
+        assert!(help.contains(&format!("\n  {code} ")), "{help}");
+    }
 }
 
 #[test]

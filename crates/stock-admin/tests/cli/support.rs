@@ -55,6 +55,11 @@ pub fn run(command: &mut Command) -> Ran {
     }
 }
 
+/// The same, beside what this test itself does meanwhile.
+pub async fn run_beside(mut command: Command) -> Ran {
+    tokio::task::spawn_blocking(move || run(&mut command)).await.expect("stock-admin can be run")
+}
+
 /// The program, without any place of a test's own.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stock-admin"));
@@ -114,12 +119,18 @@ impl Site {
     /// The program in these surroundings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program(arguments);
+        command.envs(self.places());
         command
-            .env("DATABASE_URL", self.database.url().expose_secret())
-            .env("SECKILL_ORDERS_TOPIC", &self.kafka.orders_topic)
-            .env("SECKILL_DEAD_LETTER_TOPIC", &self.kafka.dead_letter_topic)
-            .env("SECKILL_CONSUMER_GROUP", &self.kafka.orders_topic);
-        command
+    }
+
+    /// The variables that lead to these surroundings.
+    pub fn places(&self) -> [(&'static str, &str); 4] {
+        [
+            ("DATABASE_URL", self.database.url().expose_secret()),
+            ("SECKILL_ORDERS_TOPIC", &self.kafka.orders_topic),
+            ("SECKILL_DEAD_LETTER_TOPIC", &self.kafka.dead_letter_topic),
+            ("SECKILL_CONSUMER_GROUP", &self.kafka.orders_topic),
+        ]
     }
 
     /// Runs the program in these surroundings.

@@ -19,10 +19,15 @@ fn a_command_that_is_missing_or_unknown_is_said_in_one_line() {
         assert_eq!(complaint(arguments, None), "a command is missing (see --help)", "{arguments:?}");
     }
     for (arguments, named) in [
-        (&["frobnicate"][..], "'frobnicate'"),
-        (&["sale", "frobnicate"], "'frobnicate'"),
-        (&["--frobnicate", "migrate"], "'--frobnicate'"),
-        (&["migrate", "more"], "'more'"),
+        (&["frobnicate"][..], "there is no such command"),
+        (&["sale", "frobnicate"], "there is no such command"),
+        (&["reconsile"], "did you mean reconcile?"),
+        (&["--frobnicate", "migrate"], "--frobnicate: there is no such flag"),
+        (&["migrate", "more"], "there is an argument too many"),
+        (&["rebuild"], "<SALE>: is required"),
+        (&["rebuild", "x", "--all"], "[SALE]: cannot be used with --all"),
+        (&["dead-letters", "replay"], "<PARTITION:OFFSET>: is required"),
+        (&["dead-letters", "replay", "17"], "must be PARTITION:OFFSET"),
         (&["reset", "x"], "--to"),
         (&["sale", "create", "x"], "--stock"),
         (&["stock", "add", "x", "5"], "--reason"),
@@ -85,7 +90,6 @@ fn a_bad_setting_is_named_by_its_variable_and_a_secret_is_not_repeated() {
     for (variable, value) in [
         ("KAFKA_BROKERS", "hunter2"),
         ("SECKILL_ORDERS_TOPIC", "no topic"),
-        ("SECKILL_CONSUMER_GROUP", ""),
         ("REDIS_URL", "hunter2"),
         ("REDIS_URL", "redis://:hunter2@host:99999/1"),
         ("REDIS_URL", "redis://:hunter2@host/one"),
@@ -96,5 +100,59 @@ fn a_bad_setting_is_named_by_its_variable_and_a_secret_is_not_repeated() {
         let line = complaint(&["sale", "list"], Some((variable, value)));
         assert!(line.contains(variable), "{variable}={value}: {line}");
         assert!(!line.contains("hunter2"), "{variable}={value}: {line}");
+    }
+}
+
+#[test]
+fn a_value_in_the_wrong_place_may_be_a_secret_and_is_not_repeated() {
+    for arguments in [
+        &["hunter2"][..],
+        &["sale", "hunter2"],
+        &["migrate", "hunter2"],
+        &["--databse-url=hunter2", "migrate"],
+        &["--databse-url", "hunter2", "migrate"],
+        &["--json=hunter2", "migrate"],
+        &["--yes=hunter2", "migrate"],
+        &["--database-url", "a", "--database-url", "hunter2", "migrate"],
+        &["--database-url-file", "hunter2", "migrate"],
+        &["-phunter2", "migrate"],
+        &["sale", "create", "x", "--stock", "hunter2"],
+        &["reset", "x", "--to", "1", "hunter2"],
+        &["topics", "create", "--orders-partitions", "hunter2"],
+        &["completions", "hunter2"],
+        &["man", "x", "hunter2"],
+    ] {
+        let line = complaint(arguments, None);
+        assert!(!line.contains("hunter2"), "{arguments:?}: {line}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_and_empty_counts_as_not_set() {
+    let mut help = run(&mut program(&["--help"])).expect(0).stdout;
+    help.push_str(&run(&mut program(&["topics", "create", "--help"])).expect(0).stdout);
+    let named = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap());
+    let variables: Vec<&str> = named.collect();
+    assert!(variables.len() >= 13, "{variables:?}");
+    // Whatever is wrong next is said next: nothing is, but for the one that is.
+    let mut command = program(&["topics", "create"]);
+    command.envs(variables.iter().map(|name| (*name, ""))).env("REDIS_URL", "hunter2");
+    let line = run(&mut command).expect(64);
+    assert_eq!(line.complaint(), "stock-admin: REDIS_URL: must begin with redis:// or rediss://");
+}
+
+#[test]
+fn a_machine_is_told_of_bad_usage_in_json_too_and_on_stderr() {
+    for (arguments, named) in [
+        (&["--json", "frobnicate"][..], "command"),
+        (&["reset", "x", "--to", "many", "--json"], "--to"),
+        (&["--json", "--log-filter", "a=b=c", "migrate"], "RUST_LOG"),
+        (&["--json", "--redis-url", "x", "migrate"], "REDIS_URL"),
+    ] {
+        let ran = run(&mut program(arguments)).expect(64);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        let error: serde_json::Value = serde_json::from_str(ran.complaint()).unwrap();
+        assert_eq!(error["error"], "usage");
+        assert!(error["message"].as_str().unwrap().contains(named), "{error}");
     }
 }

@@ -1,0 +1,28 @@
+//! Finishing what was cut off between ledger, log and store. The keeper does so all the time, an operator by
+//! hand where no keeper runs; both by this code, and both at once do no harm.
+//!
+//! | part | does |
+//! |---|---|
+//! | [`relay`] | publishes what has been in an outbox for too long |
+//! | [`realign`] | applies changes of stock that reached the store and not the ledger, and takes back the reverse |
+//! | [`returns`] | gives units of cancelled and rejected orders back to the ledger |
+
+pub mod realign;
+pub mod relay;
+pub mod returns;
+
+use crate::{ledger::LedgerError, order_log::LogError, store::StoreError};
+
+/// Why something was given up. What was done until then stays done, and a later attempt goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The order log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}

@@ -1,0 +1,87 @@
+//! `outbox list|publish`: orders whose events are not known to be in the order log.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use seckill_core::{
+    ledger::{LedgerOrder, SaleLookup},
+    sale::SaleId,
+    upkeep::relay,
+};
+use serde_json::json;
+
+use crate::{
+    failure::Failure,
+    output::{Report, harmless, table},
+    progress,
+    surroundings::Surroundings,
+};
+
+/// Shows the entries, oldest first, at most `limit` of each sale.
+pub async fn list(all: &Surroundings, only: Option<&SaleId>, limit: usize) -> Result<Report, Failure> {
+    let (mut entries, mut in_all) = (Vec::new(), 0);
+    for stored in all.sales(only).await? {
+        let sale = &stored.sale.id;
+        let found = all.ledger.outbox(sale, Duration::ZERO, limit).await?;
+        // What survives in a ledger that is not trusted is shown, but nothing vouches for its number.
+        in_all += match all.ledger.sale(sale).await? {
+            SaleLookup::Trusted(ledger) => ledger.outbox,
+            SaleLookup::Untrusted | SaleLookup::Absent => found.len() as u64,
+        };
+        entries.extend(found);
+    }
+    let now = all.ledger.now().await?;
+    let rows = entries.iter().map(|it| {
+        vec![
+            it.order.sale.to_string(),
+            it.order.id.to_string(),
+            format!("{:.1} s", age(it, now).as_secs_f64()),
+            it.order.quantity.units().to_string(),
+            harmless(it.order.buyer.as_str()),
+            it.epoch.to_string(),
+        ]
+    });
+    let mut text = table(&["sale", "order", "age", "units", "user", "epoch"], rows);
+    let more = in_all.saturating_sub(entries.len() as u64);
+    if more > 0 {
+        text.extend(["\nand ", &more.to_string(), " more (see --limit)"]);
+    }
+    let entries: Vec<_> = entries.iter().map(|it| as_json(it, now)).collect();
+    Ok(Report::new(text, &json!({ "entries": entries, "more": more })))
+}
+
+/// Publishes the stale entries again and takes them out.
+pub async fn publish(all: &Surroundings, only: Option<&SaleId>) -> Result<Report, Failure> {
+    let sales = all.sales(only).await?;
+    let (publisher, bar) = (all.publisher()?, progress::bar("publishing", sales.len()));
+    let (mut orders, mut json) = (0, Vec::new());
+    for stored in bar.wrap_iter(sales.into_iter()) {
+        let (sale, mut of_sale) = (stored.sale.id, 0);
+        loop {
+            let page = relay::publish_stale(&all.ledger, &publisher, &sale).await;
+            let page = page.map_err(|error| so_far(error.into(), orders + of_sale))?;
+            of_sale += page;
+            if page < relay::LIMIT {
+                break;
+            }
+        }
+        orders += of_sale;
+        json.push(json!({ "sale": sale, "published": of_sale }));
+    }
+    let text = format!("published {orders} orders that had been in an outbox for more than 3 s");
+    Ok(Report::new(text, &json!({ "published": orders, "sales": json })))
+}
+
+fn so_far(failure: Failure, published: usize) -> Failure {
+    failure.but(&format!("{published} orders were published; the rest is in the outbox as before"))
+}
+
+fn age(entry: &LedgerOrder, now: Timestamp) -> Duration {
+    now.duration_since(entry.order.created_date).try_into().unwrap_or(Duration::ZERO)
+}
+
+fn as_json(entry: &LedgerOrder, now: Timestamp) -> serde_json::Value {
+    let order = &entry.order;
+    json!({ "sale": order.sale, "order": order.id, "ageMs": age(entry, now).as_millis(), "user": order.buyer,
+        "units": order.quantity, "takenAt": order.created_date, "epoch": entry.epoch })
+}
