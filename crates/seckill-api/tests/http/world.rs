@@ -1,6 +1,6 @@
 //! Everything one test works with, and nobody else.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use reqwest::Method;
@@ -192,7 +192,8 @@ impl RunningApi {
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let url = format!("http://{}{path}", self.address);
-        let mut request = reqwest::Client::new().request(method, url).body(body.to_owned());
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let mut request = client.request(method, url).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
