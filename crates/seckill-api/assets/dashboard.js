@@ -69,7 +69,7 @@ function showMeasures(text, at) {
   show('accepted', Math.round(happened.accepted));
   show('refused', Math.round(happened.refused));
   const p99 = between(readings[0], now)?.p99 ?? null;
-  show('p99', p99 === null ? '–' : `${(p99 * 1000).toPrecision(2)} ms`);
+  show('p99', p99 === null ? '–' : `${(p99 * 1000).toFixed(p99 < 0.01 ? 1 : 0)} ms`);
 }
 
 function showReady(answer) {
