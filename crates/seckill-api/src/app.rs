@@ -74,6 +74,8 @@ pub struct Parts {
     pub buyer_tokens: Option<BuyerTokens>,
     /// The sale of `POST /seckill/add`.
     pub default_sale: SaleId,
+    /// Whether the dashboard has a button that buys: on a developer's machine.
+    pub may_buy_on_page: bool,
 }
 
 /// What every handler may use.
@@ -92,6 +94,7 @@ pub struct Services {
     pub(crate) metrics: Metrics,
     pub(crate) orders_topic: String,
     pub(crate) default_sale: SaleId,
+    pub(crate) may_buy_on_page: bool,
     pub(crate) stopping: Arc<AtomicBool>,
 }
 
@@ -206,6 +209,7 @@ fn services(
         metrics: parts.metrics,
         orders_topic: parts.orders_topic,
         default_sale: parts.default_sale,
+        may_buy_on_page: parts.may_buy_on_page,
         stopping: Arc::clone(stopping),
     };
     (services, task)

@@ -16,6 +16,7 @@
 //! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
+//! | [`description`] | the OpenAPI description, made from the code |
 //! | [`readiness`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
@@ -26,6 +27,7 @@ pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod client_address;
+pub mod description;
 pub mod feed;
 pub mod identity;
 pub mod measures;

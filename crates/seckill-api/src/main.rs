@@ -11,7 +11,7 @@ use seckill_api::{
 use seckill_core::{
     ledger::StockLedger,
     order_log::OrderPublisher,
-    settings::{self, SettingsError},
+    settings::{self, Profile, SettingsError},
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
@@ -72,6 +72,7 @@ async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
         admin_token: secrets.admin_token,
         buyer_tokens: secrets.buyer_tokens,
         default_sale: settings.default_sale,
+        may_buy_on_page: settings.log.profile == Profile::Dev,
     };
     let listen = settings.listen;
     let api = Api::build(listen, &settings.limits, parts)

@@ -36,6 +36,11 @@ impl HttpMeasures {
         paths.push(Arc::clone(&measures));
         measures
     }
+
+    /// Every path that there is.
+    pub fn paths(&self) -> Vec<&'static str> {
+        self.0.lock().iter().map(|path| path.path).collect()
+    }
 }
 
 impl PathMeasures {

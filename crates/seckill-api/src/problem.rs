@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 mod code;
 
 /// The media type of a refusal's body.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A field that is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -119,6 +119,11 @@ impl Problem {
     /// What kind of refusal it is.
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// The body, for descriptions.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body()).expect("a problem is always JSON")
     }
 
     fn body(&self) -> Vec<u8> {

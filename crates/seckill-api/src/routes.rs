@@ -6,6 +6,7 @@ mod events;
 mod legacy;
 mod operation;
 mod orders;
+mod pages;
 mod sales;
 mod timeline;
 
@@ -23,6 +24,7 @@ use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
+pub(crate) use self::legacy::SOLD_OUT;
 use crate::{
     measures::HttpMeasures,
     problem::Problem,
@@ -40,6 +42,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     events::configure(config, measures);
     timeline::configure(config, measures);
     operation::configure(config, measures);
+    pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
 }

@@ -47,7 +47,7 @@ pub use locks::KeeperLock;
 #[cfg(feature = "test-support")]
 pub use migrate::revert_migrations;
 pub use migrate::{migrate, pending_migrations};
-pub use rebuild::Snapshot;
+pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
 pub use write::{IncomingEvent, WriteOutcome};

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What the original answers once nothing is left, with status 201.
-const SOLD_OUT: &str = "已经卖光了";
+pub(crate) const SOLD_OUT: &str = "已经卖光了";
 
 /// The media type of the original's JSON.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

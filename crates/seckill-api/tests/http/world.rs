@@ -223,13 +223,14 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
         admin_token: None,
         buyer_tokens: None,
+        may_buy_on_page: false,
         default_sale: sale.clone(),
     }
 }
 
 /// Loads `sale` into the ledger from the store, in the steps of a rebuild that has nothing to wait for.
 async fn load(store: &OrderStore, ledger: &StockLedger, sale: &SaleId) {
-    let epoch = store.take_rebuild_epoch(sale).await.unwrap().unwrap();
+    let epoch = store.take_rebuild_epoch(sale).await.unwrap().unwrap().epoch;
     assert!(ledger.begin_rebuild(sale, epoch).await.unwrap());
     assert!(store.admit_epoch(sale, epoch).await.unwrap());
     let mut loading = ledger.start_loading(sale, epoch).await.unwrap();

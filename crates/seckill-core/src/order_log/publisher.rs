@@ -161,3 +161,27 @@ fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> 
         None => headers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::Headers;
+
+    use super::*;
+
+    #[test]
+    fn the_headers_are_those_of_the_description() {
+        let described: serde_json::Value =
+            serde_yaml_ng::from_str(include_str!("../../../../docs/asyncapi.yaml")).unwrap();
+        for (message, kind) in [("placed", OrderEventKind::Placed), ("cancelled", OrderEventKind::Cancelled)]
+        {
+            let example = &described["components"]["messages"][message]["examples"][0];
+            let order = example["payload"]["order"]["id"].as_str().unwrap();
+            let headers = cloud_event(order, kind, example["headers"]["traceparent"].as_str());
+            assert_eq!(headers.count(), example["headers"].as_object().unwrap().len());
+            for header in headers.iter() {
+                let value = std::str::from_utf8(header.value.unwrap()).unwrap();
+                assert_eq!(example["headers"][header.key].as_str(), Some(value), "{}", header.key);
+            }
+        }
+    }
+}
