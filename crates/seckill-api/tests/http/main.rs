@@ -11,6 +11,7 @@ mod order_events;
 mod orders;
 mod outages;
 mod raw;
+mod rebuilding;
 mod refusals;
 mod sale_events;
 mod sales;

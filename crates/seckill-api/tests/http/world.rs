@@ -27,6 +27,9 @@ use crate::answer::Answer;
 /// A process has one recorder; the tests of this binary share it.
 static METRICS: OnceCell<Metrics> = OnceCell::const_new();
 
+/// Makes order ids of keys.
+pub const SECRET: &[u8] = b"a secret of these tests";
+
 /// The plainest order.
 pub const PHONE: &str = r#"{"user":"ada","goods":"phone"}"#;
 
@@ -220,7 +223,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         publisher: Arc::new(OrderPublisher::new(kafka).unwrap()),
         orders_topic: kafka.orders_topic.clone(),
         metrics: metrics.clone(),
-        order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
+        order_id_secret: OrderIdSecret::new(SECRET),
         admin_token: None,
         buyer_tokens: None,
         may_buy_on_page: false,
