@@ -140,7 +140,7 @@ def check_fits(page: Page) -> None:
     assert wide <= window, f"the page is {wide} wide, the screen {window}"
 
 
-def watch_a_sale(browser: Browser, url: str, sale: str) -> None:
+def watch_a_sale(browser: Browser, url: str, sale: str, folder: Path) -> None:
     """The page follows a sale from its first order to its last."""
     watched = Watched(browser, url, viewport=DESK)
     page = watched.page
@@ -148,6 +148,7 @@ def watch_a_sale(browser: Browser, url: str, sale: str) -> None:
     expect(page.locator("#connection")).to_have_text("live")
     expect(row(page, sale).locator(".badge")).to_have_text("open")
     expect(row(page, sale)).to_have_attribute("aria-pressed", "true")
+    expect(row(page, f"{sale}-later").locator(".badge")).to_have_text("scheduled")
     expect_left(page, sale, 400)
     expect(page.locator("#ready")).to_have_text("yes")
     expect(page.locator("#order-log")).to_have_text("takes orders")
@@ -180,6 +181,7 @@ def watch_a_sale(browser: Browser, url: str, sale: str) -> None:
         "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((x) => x > 0)"
     )
     assert drawn, "nothing is drawn"
+    page.screenshot(path=folder / "dashboard.png", full_page=True)
     watched.close()
 
 
@@ -252,7 +254,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        watch_a_sale(browser, given.url, given.sale)
+        watch_a_sale(browser, given.url, given.sale, given.screenshots)
         look_everywhere(browser, given.url, given.sale, given.screenshots)
         no_button_in_production(browser, given.prod_url, given.sale)
         read_the_description(browser, given.url)

@@ -34,7 +34,10 @@ export class Sales {
     if (!this.#known.has(this.#chosen)) {
       const asked = decodeURIComponent(location.hash.slice(1));
       const first = sales.find(({ id }) => id === asked) ?? sales.find(({ state }) => state === 'open') ?? sales[0];
-      if (first) this.choose(first.id);
+      if (first) {
+        this.choose(first.id);
+        this.#list.scrollTop = this.#rows.get(first.id).item.offsetTop - this.#list.offsetTop;
+      }
     }
   }
 

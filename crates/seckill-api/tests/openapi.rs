@@ -146,6 +146,9 @@ async fn shapes_have_the_fields_that_are_written() {
     same_fields(&description, "Order", order);
     let sale = &operation("/v1/sales/{sale}", "get")["200"]["content"]["application/json"]["example"];
     same_fields(&description, "Sale", sale);
+    let original =
+        &operation("/order/{id}", "get")["200"]["content"]["application/json; charset=utf-8"]["example"];
+    same_fields(&description, "OriginalOrder", original);
 }
 
 fn same_fields(description: &Value, shape: &str, example: &Value) {

@@ -11,8 +11,8 @@ use utoipa::openapi::{
 use super::{
     examples,
     parts::{
-        BUYERS, Described, JSON, answer, body, for_buyers, in_path, operation, optional, path, refused,
-        replayed_header, shape, text_header,
+        BUYERS, Described, JSON, answer, body, for_buyers, for_viewers, in_path, operation, optional, path,
+        refused, replayed_header, shape, text_header,
     },
     schemas,
 };
@@ -28,8 +28,20 @@ pub const SALE_REFUSALS: [Code; 6] = [
     Code::StoreUnavailable,
 ];
 
+/// What a request for one order may be answered. The order of another buyer is not there.
+pub const LOOK_UP_REFUSALS: [Code; 8] = [
+    Code::MalformedRequest,
+    Code::Unauthorized,
+    Code::SaleNotFound,
+    Code::OrderNotFound,
+    Code::Overloaded,
+    Code::LedgerUnavailable,
+    Code::LedgerRecovering,
+    Code::StoreUnavailable,
+];
+
 /// What any order may be answered, except that nothing is left: the original has an answer of its own.
-pub const ORDER_REFUSALS: [Code; 18] = [
+pub const ORDER_REFUSALS: [Code; 17] = [
     Code::MalformedRequest,
     Code::Unauthorized,
     Code::Forbidden,
@@ -42,7 +54,6 @@ pub const ORDER_REFUSALS: [Code; 18] = [
     Code::UnsupportedMediaType,
     Code::ValidationFailed,
     Code::IdempotencyConflict,
-    Code::RateLimited,
     Code::Overloaded,
     Code::LedgerUnavailable,
     Code::LedgerRecovering,
@@ -144,8 +155,6 @@ fn place() -> OperationBuilder {
 }
 
 fn look_up() -> OperationBuilder {
-    let mut refusals = SALE_REFUSALS.to_vec();
-    refusals.extend([Code::OrderNotFound, Code::Unauthorized, Code::Forbidden]);
     let operation = operation(
         BUYERS,
         "lookUpOrder",
@@ -155,5 +164,5 @@ fn look_up() -> OperationBuilder {
     .parameter(sale_in_path())
     .parameter(order_in_path())
     .response("200", answer("The order.", JSON, order_content(OrderStatus::Confirmed)));
-    for_buyers(refused(operation, &refusals))
+    for_viewers(refused(operation, &LOOK_UP_REFUSALS))
 }

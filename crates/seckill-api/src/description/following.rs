@@ -1,14 +1,17 @@
-//! Following an order and a sale, and cancelling.
-//!
-//! Written from the contract; until the routes are there, `AWAITED` keeps them out of what is served.
+//! Following an order and a sale, and cancelling: `routes/events.rs`, `routes/cancellation.rs`.
 
 use seckill_core::order::OrderStatus;
-use utoipa::openapi::{HttpMethod, path::OperationBuilder};
+use serde_json::json;
+use utoipa::openapi::{
+    HttpMethod, ResponseBuilder,
+    path::{OperationBuilder, Parameter, ParameterIn},
+};
 
 use super::{
-    buyers::{SALE_REFUSALS, link, order_content, order_in_path, sale_in_path},
+    buyers::{LOOK_UP_REFUSALS, SALE_REFUSALS, link, order_content, order_in_path, sale_in_path},
     examples,
-    parts::{BUYERS, Described, JSON, answer, for_buyers, operation, path, refused, text, text_header},
+    parts::{BUYERS, Described, JSON, answer, for_viewers, operation, optional, path, refused, text},
+    schemas,
 };
 use crate::problem::Code;
 
@@ -45,8 +48,10 @@ fn order_events() -> OperationBuilder {
     )
     .parameter(sale_in_path())
     .parameter(order_in_path())
-    .response("200", answer("The events.", EVENT_STREAM, text(&event)));
-    for_buyers(refused(operation, &refusals(&[])))
+    .parameter(last_event_id())
+    .response("200", answer("The events.", EVENT_STREAM, text(&event)))
+    .response("204", ResponseBuilder::new().description("Nothing new will come: you have seen its end."));
+    for_viewers(refused(operation, &LOOK_UP_REFUSALS))
 }
 
 fn cancel() -> OperationBuilder {
@@ -55,7 +60,6 @@ fn cancel() -> OperationBuilder {
         JSON,
         order_content(OrderStatus::Cancelled),
     )
-    .header("Location", text_header("Where the order can be looked up."))
     .link("order", link("lookUpOrder", "What became of the order."));
     let operation = operation(
         BUYERS,
@@ -67,15 +71,14 @@ fn cancel() -> OperationBuilder {
     .parameter(sale_in_path())
     .parameter(order_in_path())
     .response("202", cancelled);
-    for_buyers(refused(
-        operation,
-        &refusals(&[Code::OrderFinal, Code::OrderLogUnavailable, Code::RateLimited]),
-    ))
+    let mut refusals = LOOK_UP_REFUSALS.to_vec();
+    refusals.extend([Code::OrderFinal, Code::OrderLogUnavailable]);
+    for_viewers(refused(operation, &refusals))
 }
 
-fn refusals(more: &[Code]) -> Vec<Code> {
-    let mut all = SALE_REFUSALS.to_vec();
-    all.extend([Code::OrderNotFound, Code::Unauthorized, Code::Forbidden]);
-    all.extend(more);
-    all
+/// What a browser sends by itself when it comes back.
+fn last_event_id() -> Parameter {
+    let description = "The `id` of the last event that you have seen: the status that the order had come to.";
+    let status = schemas::idempotency_key();
+    optional("Last-Event-ID", ParameterIn::Header, status, description, json!("accepted"))
 }

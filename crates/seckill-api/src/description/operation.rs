@@ -63,13 +63,15 @@ fn explain() -> OperationBuilder {
 }
 
 fn page(id: &str, summary: &str) -> OperationBuilder {
-    operation(OPERATION, id, summary, "").response("200", answer("The page.", HTML, text("<!doctype html>")))
+    let page = answer("The page.", HTML, text("<!doctype html>"));
+    refused(operation(OPERATION, id, summary, "").response("200", page), &[])
 }
 
 fn description() -> OperationBuilder {
     let any = utoipa::openapi::ContentBuilder::new().schema(Some(ObjectBuilder::new())).build();
-    operation(OPERATION, "description", "This description", "OpenAPI 3.1.")
-        .response("200", answer("The description.", JSON, any))
+    let operation = operation(OPERATION, "description", "This description", "OpenAPI 3.1.")
+        .response("200", answer("The description.", JSON, any));
+    refused(operation, &[])
 }
 
 /// What a page is made of.

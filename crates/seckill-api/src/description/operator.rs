@@ -1,21 +1,18 @@
-//! The original's routes for operators.
-//!
-//! Written from the contract; until the routes are there, `AWAITED` keeps them out of what is served.
+//! The original's routes for operators: `routes/back_office.rs`.
 
-use seckill_core::order::OrderStatus;
+use seckill_core::{order::OrderStatus, sale::MAX_STOCK, store::LegacyOrder};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ArrayBuilder, Content, ContentBuilder, HttpMethod, Object, ObjectBuilder, Ref, Schema, Type,
     path::{OperationBuilder, ParameterIn},
-    schema::{AdditionalProperties, AllOfBuilder},
 };
 
 use super::{
     buyers::order_in_path,
     examples,
     parts::{
-        Described, HTML, JSON, OPERATOR, also, answer, body, for_operators, operation, optional, path,
-        refused, text, text_header,
+        Described, HTML, OPERATOR, ORIGINAL_JSON, also, answer, body, for_operators, operation, optional,
+        path, refused, shape, text, text_header,
     },
     schemas,
 };
@@ -25,10 +22,13 @@ use crate::problem::Code;
 const PAGE: (u32, u32) = (10_000, 1000);
 
 /// What an operator's request may be answered.
-const REFUSALS: [Code; 4] =
-    [Code::MalformedRequest, Code::Unauthorized, Code::Forbidden, Code::StoreUnavailable];
+const REFUSALS: [Code; 5] =
+    [Code::MalformedRequest, Code::Unauthorized, Code::Forbidden, Code::Overloaded, Code::StoreUnavailable];
 /// And one with a body.
 const BODY_REFUSALS: [Code; 3] = [Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
+
+/// Most ids that a body has room for, with a space behind each comma.
+const MOST_IDS: usize = 100;
 
 pub fn paths() -> Vec<Described> {
     let order = path("/order", HttpMethod::Post, create());
@@ -47,31 +47,46 @@ fn described(id: &str, summary: &str, description: &str, refusals: &[Code]) -> O
     for_operators(refused(operation(OPERATOR, id, summary, description), &all))
 }
 
-/// An order with what only operators see of it.
-fn original_order() -> Content {
-    let raw = schemas::nullable(schemas::string()).description(Some("What came from the order log."));
-    let more = ObjectBuilder::new().property("kafkaRawMessage", raw);
-    let schema = AllOfBuilder::new().item(Ref::from_schema_name("OriginalOrder")).item(more);
-    ContentBuilder::new().schema(Some(schema)).example(Some(example())).build()
+/// An order as operators see it.
+fn an_order() -> Content {
+    shape("OriginalOrder", example())
 }
 
 fn example() -> Value {
-    let mut order = examples::order_json(OrderStatus::Confirmed);
-    order["kafkaRawMessage"] = Value::Null;
-    order
+    let order = examples::order(OrderStatus::Confirmed);
+    let order = LegacyOrder {
+        id: order.id,
+        sale: Some(order.sale.to_string()),
+        user: "ada".to_owned(),
+        goods: "phone".to_owned(),
+        quantity: 1,
+        remark: None,
+        openid: order.openid,
+        remain_count: order.remain_count,
+        status: order.status,
+        kafka_raw_message: None,
+        created_date: order.created_date,
+        update_date: order.update_date,
+    };
+    serde_json::to_value(order).expect("an order is always JSON")
 }
 
-/// The component: an order, or a hand-made one, of no sale.
-pub fn component() -> Object {
-    let mut fields = schemas::order_fields();
+/// The component: an order of a sale, or a hand-made one, of no sale.
+pub fn order() -> Object {
+    let mut fields = Vec::from(schemas::order_fields());
     for (name, schema) in &mut fields {
-        if matches!(*name, "sale" | "openid") {
-            *schema = schemas::nullable(schemas::string());
+        match *name {
+            "sale" => {
+                *schema = schemas::nullable(schemas::sale_id()).description(Some("Null: made by hand."))
+            }
+            "openid" => *schema = schemas::bounded(1, 128),
+            _ => {}
         }
     }
-    let names = fields.each_ref().map(|(name, _)| *name);
-    let order = schemas::object(&names, fields);
-    ObjectBuilder::from(order).additional_properties(Some(AdditionalProperties::FreeForm(true))).build()
+    let raw = schemas::nullable(schemas::string()).description(Some("The message that told of it."));
+    fields.push(("kafkaRawMessage", raw));
+    let names: Vec<_> = fields.iter().map(|(name, _)| *name).collect();
+    schemas::object(&names, fields)
 }
 
 fn affected(example: Value, generated: bool) -> Content {
@@ -87,19 +102,17 @@ fn affected(example: Value, generated: bool) -> Content {
 }
 
 fn reset() -> OperationBuilder {
-    let count = ObjectBuilder::new().schema_type(Type::Integer);
+    let count = ObjectBuilder::new().schema_type(Type::Integer).maximum(Some(schemas::number(MAX_STOCK)));
     let schema = Schema::from(schemas::object(&["count"], [("count", count)]));
     let request = ContentBuilder::new().schema(Some(schema)).example(Some(json!({ "count": 100 }))).build();
-    let description = "Pauses the sale, adjusts, and lets it go on: at one moment exactly `count` are left.";
+    let description = "Pauses the sale, adjusts, and lets it go on: at one moment exactly `count` are left. With what \
+                       live orders hold, the stock cannot be above a thousand million.";
     described(
         "reset",
         "So many are left of the default sale",
         description,
-        &[
-            &BODY_REFUSALS[..],
-            &[Code::SaleNotFound, Code::LedgerUnavailable, Code::LedgerRecovering, Code::Overloaded],
-        ]
-        .concat(),
+        &[&BODY_REFUSALS[..], &[Code::SaleNotFound, Code::LedgerUnavailable, Code::LedgerRecovering]]
+            .concat(),
     )
     .request_body(Some(body(request, "How many shall be left.")))
     .response(
@@ -114,47 +127,61 @@ fn reset() -> OperationBuilder {
 
 fn list() -> OperationBuilder {
     let limit = schemas::whole(1).maximum(Some(f64::from(PAGE.0))).default(Some(json!(PAGE.1)));
-    let list = ArrayBuilder::new().items(Ref::from_schema_name("OriginalOrder"));
-    let content = ContentBuilder::new().schema(Some(list)).example(Some(json!([example()]))).build();
     let limit = optional("limit", ParameterIn::Query, limit, "Most orders to answer.", json!(100));
-    described("listOrders", "All orders, newest first", "The next page is in `Link`.", &[])
+    let place = schemas::string().pattern(Some("^[0-9]{1,14}\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"));
+    let example_place = json!(format!("1795485506236.{}", examples::ORDER));
+    let cursor = optional("cursor", ParameterIn::Query, place, "From the last page's `Link`.", example_place);
+    let orders = ArrayBuilder::new().items(Ref::from_schema_name("OriginalOrder"));
+    let content = ContentBuilder::new().schema(Some(orders)).example(Some(json!([example()]))).build();
+    let page = answer("The orders.", ORIGINAL_JSON, content)
+        .header("Link", text_header("`<…>; rel=\"next\"`: the next page, if there is one."));
+    let description = "The next page is in `Link`.";
+    described("listOrders", "All orders, newest first", description, &[Code::ValidationFailed])
         .parameter(limit)
-        .response(
-            "200",
-            answer("The orders.", JSON, content)
-                .header("Link", text_header("`<…>; rel=\"next\"`: the next page, if there is one.")),
-        )
+        .parameter(cursor)
+        .response("200", page)
 }
 
 fn show() -> OperationBuilder {
     described("showOrder", "One order, of whatever sale", "", &[Code::OrderNotFound])
         .parameter(order_in_path())
-        .response("200", answer("The order.", JSON, original_order()))
+        .response("200", answer("The order.", ORIGINAL_JSON, an_order()))
 }
 
 fn create() -> OperationBuilder {
     let fields = [
         ("user", schemas::bounded(1, 64)),
         ("goods", schemas::bounded(1, 128)),
-        ("openid", schemas::nullable(schemas::bounded(1, 128))),
+        (
+            "openid",
+            schemas::nullable(schemas::bounded(1, 128)).description(Some("Another order's is refused.")),
+        ),
         ("remark", schemas::nullable(schemas::bounded(0, 500))),
-        ("remainCount", schemas::nullable(schemas::whole(0))),
+        ("remainCount", schemas::nullable(schemas::whole(0).maximum(Some(schemas::number(MAX_STOCK))))),
+        ("kafkaRawMessage", schemas::ignored()),
     ];
     let schema = Schema::from(schemas::object(&["user", "goods"], fields));
     let example = json!({ "user": "ada", "goods": "phone" });
     let request = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     described("createOrder", "An order by hand", "Of no sale: it touches no stock.", &BODY_REFUSALS)
         .request_body(Some(body(request, "The order.")))
-        .response("201", answer("The order.", JSON, original_order()))
+        .response("201", answer("The order.", ORIGINAL_JSON, an_order()))
 }
 
 fn change() -> OperationBuilder {
-    let fields = [
+    let mut fields = vec![
         ("id", schemas::order_id()),
         ("user", schemas::bounded(1, 64)),
         ("goods", schemas::bounded(1, 128)),
         ("remark", schemas::nullable(schemas::bounded(0, 500))),
     ];
+    // The whole order may be sent back as it was shown.
+    for (name, _) in schemas::order_fields() {
+        if fields.iter().all(|(known, _)| *known != name) {
+            fields.push((name, schemas::ignored()));
+        }
+    }
+    fields.push(("kafkaRawMessage", schemas::ignored()));
     let schema = Schema::from(schemas::object(&["id"], fields));
     let example = json!({ "id": examples::ORDER, "remark": "by the back door" });
     let request = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
@@ -166,11 +193,11 @@ fn change() -> OperationBuilder {
         &[&BODY_REFUSALS[..], &[Code::OrderNotFound]].concat(),
     )
     .request_body(Some(body(request, "The order and what changes.")))
-    .response("200", answer("How many were changed.", JSON, affected(done, true)))
+    .response("200", answer("How many were changed: one, or none.", ORIGINAL_JSON, affected(done, true)))
 }
 
 fn delete() -> OperationBuilder {
-    let ids = Schema::from(ArrayBuilder::new().items(schemas::order_id()).build());
+    let ids = Schema::from(ArrayBuilder::new().items(schemas::order_id()).max_items(Some(MOST_IDS)).build());
     let request = ContentBuilder::new().schema(Some(ids)).example(Some(json!([examples::ORDER]))).build();
     let description =
         "An order of a sale is cancelled, and its units return; it is gone from `/order` and kept for audit.";
@@ -178,11 +205,11 @@ fn delete() -> OperationBuilder {
         "deleteOrders",
         "Take orders away",
         description,
-        &[&BODY_REFUSALS[..], &[Code::LedgerUnavailable, Code::OrderLogUnavailable]].concat(),
+        &[&BODY_REFUSALS[..], &[Code::OrderLogUnavailable]].concat(),
     )
     .request_body(Some(body(request, "The ids.")))
     .response(
         "200",
-        answer("How many there were.", JSON, affected(json!({ "raw": [], "affected": 1 }), false)),
+        answer("How many there were.", ORIGINAL_JSON, affected(json!({ "raw": [], "affected": 1 }), false)),
     )
 }

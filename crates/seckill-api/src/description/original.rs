@@ -7,8 +7,8 @@ use super::{
     buyers::{ORDER_REFUSALS, accepted, idempotency_key},
     examples,
     parts::{
-        Described, HTML, ORIGINAL, answer, body, for_buyers, operation, path, refused, replayed_header,
-        shape, text,
+        Described, HTML, ORIGINAL, ORIGINAL_JSON, answer, body, for_buyers, operation, path, refused,
+        replayed_header, shape, text,
     },
 };
 use crate::routes::SOLD_OUT;
@@ -19,7 +19,7 @@ pub fn paths() -> Vec<Described> {
 
 fn hello() -> OperationBuilder {
     let greeting = answer("The greeting.", HTML, text("Hello seckill"));
-    operation(ORIGINAL, "hello", "A greeting", "").response("200", greeting)
+    refused(operation(ORIGINAL, "hello", "A greeting", "").response("200", greeting), &[])
 }
 
 fn add() -> OperationBuilder {
@@ -35,7 +35,7 @@ fn add() -> OperationBuilder {
     });
     let created = ResponseBuilder::new()
         .description(format!("In the order log there; or, as a text, `{SOLD_OUT}`: sold out."))
-        .content("application/json; charset=utf-8", shape("OriginalPlaced", placed))
+        .content(ORIGINAL_JSON, shape("OriginalPlaced", placed))
         .content(HTML, text(SOLD_OUT))
         .header("Idempotency-Replayed", replayed_header());
     let request = json!({ "user": "ada", "goods": "phone", "remark": "in blue, please" });

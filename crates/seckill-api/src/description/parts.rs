@@ -28,6 +28,8 @@ pub const OPERATOR: &str = "operator";
 pub const OPERATION: &str = "operation";
 
 pub const JSON: &str = "application/json";
+/// As the original's framework says it.
+pub const ORIGINAL_JSON: &str = "application/json; charset=utf-8";
 pub const TEXT: &str = "text/plain; charset=utf-8";
 pub const HTML: &str = "text/html; charset=utf-8";
 
@@ -50,10 +52,10 @@ pub fn operation(tag: &str, id: &str, summary: &str, description: &str) -> Opera
     if description.is_empty() { operation } else { operation.description(Some(description)) }
 }
 
-/// `operation`, with every status of the refusals `codes`.
+/// `operation`, with every status of the refusals `codes`, and of that of who asks too often.
 pub fn refused(mut operation: OperationBuilder, codes: &[Code]) -> OperationBuilder {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in codes {
+    for code in codes.iter().chain(&[Code::RateLimited]) {
         by_status.entry(code.status().as_u16()).or_default().push(*code);
     }
     for (status, codes) in by_status {
@@ -77,6 +79,14 @@ pub fn refusal_of(codes: &[Code]) -> Response {
     let mut response = ResponseBuilder::new().description(titles.join(", ")).content(PROBLEM_JSON, content);
     if codes.iter().any(|code| code.retry_after().is_some()) {
         response = response.header("Retry-After", retry_after());
+    }
+    if codes.contains(&Code::RateLimited) {
+        response = response
+            .header(
+                "RateLimit",
+                text_header("What is left of each limit (`r`), and seconds until it grows (`t`)."),
+            )
+            .header("RateLimit-Policy", text_header("Each limit: how many (`q`) in how many seconds (`w`)."));
     }
     if codes.contains(&Code::MethodNotAllowed) {
         response = response.header("Allow", text_header("The methods that the path takes."));
@@ -173,6 +183,11 @@ pub fn for_operators(operation: OperationBuilder) -> OperationBuilder {
 /// `operation`, with a buyer's token where those are configured.
 pub fn for_buyers(operation: OperationBuilder) -> OperationBuilder {
     operation.security(SecurityRequirement::default()).security(needs(BUYER))
+}
+
+/// `operation`, with the token of the order's buyer or of an operator where buyers have tokens.
+pub fn for_viewers(operation: OperationBuilder) -> OperationBuilder {
+    for_buyers(operation).security(needs(ADMIN))
 }
 
 fn needs(scheme: &str) -> SecurityRequirement {

@@ -24,7 +24,7 @@ pub fn all() -> ComponentsBuilder {
         .schema("OrderRequest", order_request())
         .schema("OriginalOrderRequest", original_order_request())
         .schema("Order", order())
-        .schema("OriginalOrder", super::operator::component())
+        .schema("OriginalOrder", super::operator::order())
         .schema("OriginalPlaced", original_placed())
         .schema("Problem", problem())
         .schema("Readiness", readiness())
@@ -97,8 +97,9 @@ fn words(words: &[&str]) -> ObjectBuilder {
     string().enum_values(Some(words.iter().copied()))
 }
 
+/// A number as JSON Schema has it.
 #[expect(clippy::cast_precision_loss, reason = "JSON Schema's numbers; ours are small")]
-fn number(number: u64) -> f64 {
+pub fn number(number: u64) -> f64 {
     number as f64
 }
 
