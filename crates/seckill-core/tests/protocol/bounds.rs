@@ -39,7 +39,7 @@ pub enum Sabotage {
 }
 
 /// The bounds of a world. Whatever may happen more than a few times has a budget here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Requests, at most [`ORDERS`], of one unit each.
     pub orders: usize,

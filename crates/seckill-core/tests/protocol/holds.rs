@@ -71,7 +71,7 @@ fn in_the_wide_world_of_retries_cancellations_and_a_lost_ledger() {
 #[ignore = "minutes, and gigabytes of memory: scripts/model"]
 fn in_the_wide_world_of_two_faults() {
     let twice = Bounds { ledger_faults: 2, epochs: 3, tries: 1, ..LEDGER_LOST };
-    holds(twice.clone(), &[REBUILT, SUPERSEDED]);
+    holds(twice, &[REBUILT, SUPERSEDED]);
     holds(Bounds { lost_replies: 1, ..twice }, &[REBUILT, SUPERSEDED]);
 }
 

@@ -36,6 +36,10 @@ pub enum Attempt {
 }
 
 /// What a buyer was told, as far as a promise depends on it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is about answers of its own, and any may be true beside any"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Told {
     /// Once `accepted`.
