@@ -15,6 +15,7 @@ mod refusals;
 mod sale_events;
 mod sales;
 mod stopping;
+mod timeline;
 mod wire;
 mod world;
 mod writer;
