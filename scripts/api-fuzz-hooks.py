@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import time
 
 import schemathesis
 
@@ -12,6 +13,8 @@ MOST_STOCK = 1_000_000_000
 # More than all orders of a run hold.
 ROOM = 10_000_000
 
+# Those of earlier runs are still there.
+RUN = f"{time.time_ns():x}"
 openids = itertools.count()
 
 
@@ -42,7 +45,7 @@ def openid_of_its_own(body):
     """An openid that another order has is refused, rightly."""
     openid = body.get("openid")
     if isinstance(openid, str) and 0 < len(openid) <= LONGEST_OPENID:
-        body["openid"] = f"{next(openids)}-{openid}"[:LONGEST_OPENID]
+        body["openid"] = f"{RUN}-{next(openids)}-{openid}"[:LONGEST_OPENID]
 
 
 def room_for_what_is_held(body):

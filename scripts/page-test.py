@@ -195,12 +195,12 @@ def paced(url: str, sale: str, first: int) -> list[int]:
 def buy(page: Page, sale: str) -> None:
     """The button places an order, and its way is shown to its end."""
     expect(page.locator("#order-sale")).to_have_text(sale)
-    page.get_by_label("Buyer").fill("买家 'ada'")
+    page.get_by_label("Buyer").fill("Zoë <b> & 'co'")
     page.get_by_label("Units").fill("2")
     page.get_by_role("button", name="Buy", exact=True).click()
     way = page.locator("#orders li").first.locator(".way")
     expect(way).to_have_text(re.compile(r"^sent ?accepted \d+ ms ?confirmed \d+ ms$"))
-    expect(page.locator("#orders li").first).to_contain_text("2 × ")
+    expect(page.locator("#orders li").first).to_contain_text("2 × phone for Zoë <b> & 'co'")
 
 
 def look_everywhere(browser: Browser, url: str, sale: str, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 const LOOK_EVERY = 200;
 const GIVE_UP_AFTER = 60_000;
+const GOODS = 'phone';
 const MOST_SHOWN = 8;
 const FINAL = ['confirmed', 'rejected', 'cancelled'];
 
@@ -12,7 +13,7 @@ export function start(form, list, chosen) {
     const sale = chosen();
     if (!sale) return;
     const way = new Way(list);
-    const answer = await place(sale.id, form.elements.user.value, Number(form.elements.quantity.value));
+    const answer = await place(sale, form.elements.user.value, Number(form.elements.quantity.value));
     if (answer.order) follow(answer.order, way, way.reached(answer.order.status, answer.order));
     else way.refused(answer.problem);
   });
@@ -22,10 +23,10 @@ async function place(sale, user, quantity) {
   const request = {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key() },
-    body: JSON.stringify({ user, goods: sale, quantity, remark: 'from the dashboard' }),
+    body: JSON.stringify({ user, goods: GOODS, quantity, remark: 'from the dashboard' }),
   };
   try {
-    const response = await fetch(`/v1/sales/${encodeURIComponent(sale)}/orders`, request);
+    const response = await fetch(`/v1/sales/${encodeURIComponent(sale.id)}/orders`, request);
     const body = await response.json();
     return response.ok ? { order: body } : { problem: body.title };
   } catch {

@@ -1,6 +1,7 @@
-// Lines over the last two minutes, drawn by hand.
+// Lines over the last two minutes, or as long as the page is open, drawn by hand.
 
 const SPAN = 120_000;
+const SHORTEST = 20_000;
 const LEFT = 48;
 const ROOM = 6;
 const BELOW = 18;
@@ -37,7 +38,8 @@ export class Plot {
     const names = Object.keys(this.#lines);
     const most = nice(Math.max(1, ...this.#points.flatMap((point) => names.map((name) => point[name] ?? 0))));
     const end = this.#points.at(-1)?.at ?? 0;
-    const x = (at) => LEFT + ((at - end + SPAN) / SPAN) * (width - LEFT - ROOM);
+    const span = Math.max(SHORTEST, end - (this.#points[0]?.at ?? end));
+    const x = (at) => LEFT + ((at - end + span) / span) * (width - LEFT - ROOM);
     const y = (value) => ROOM + (1 - value / most) * (height - ROOM - BELOW);
 
     context.font = '12px system-ui, sans-serif';
@@ -55,7 +57,7 @@ export class Plot {
     context.textBaseline = 'bottom';
     context.fillText('now', width - ROOM, height);
     context.textAlign = 'left';
-    context.fillText('2 min ago', LEFT, height);
+    context.fillText(`${Math.round(span / 1000)} s ago`, LEFT, height);
 
     context.lineWidth = 2;
     context.lineJoin = 'round';

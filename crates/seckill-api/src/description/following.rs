@@ -1,16 +1,16 @@
 //! Following an order and a sale, and cancelling: `routes/events.rs`, `routes/cancellation.rs`.
 
 use seckill_core::order::OrderStatus;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::openapi::{
-    HttpMethod, ResponseBuilder,
+    Content, ContentBuilder, HttpMethod, ObjectBuilder, ResponseBuilder,
     path::{OperationBuilder, Parameter, ParameterIn},
 };
 
 use super::{
     buyers::{LOOK_UP_REFUSALS, SALE_REFUSALS, link, order_content, order_in_path, sale_in_path},
     examples,
-    parts::{BUYERS, Described, JSON, answer, for_viewers, operation, optional, path, refused, text},
+    parts::{BUYERS, Described, JSON, answer, for_viewers, operation, optional, path, refused},
     schemas,
 };
 use crate::problem::Code;
@@ -26,7 +26,6 @@ pub fn paths() -> Vec<Described> {
 }
 
 fn sale_events() -> OperationBuilder {
-    let event = format!("event: sale\ndata: {}\n\n", examples::sale_json());
     let operation = operation(
         BUYERS,
         "followSale",
@@ -34,12 +33,12 @@ fn sale_events() -> OperationBuilder {
         "Events `sale` with the Sale (see `showSale`), at most 5 a second.",
     )
     .parameter(sale_in_path())
-    .response("200", answer("The events.", EVENT_STREAM, text(&event)));
+    .response("200", answer("The events.", EVENT_STREAM, events("sale", None, &examples::sale_json())));
     refused(operation, &SALE_REFUSALS)
 }
 
 fn order_events() -> OperationBuilder {
-    let event = format!("event: order\ndata: {}\n\n", examples::order_json(OrderStatus::Confirmed));
+    let order = examples::order_json(OrderStatus::Confirmed);
     let operation = operation(
         BUYERS,
         "followOrder",
@@ -49,7 +48,7 @@ fn order_events() -> OperationBuilder {
     .parameter(sale_in_path())
     .parameter(order_in_path())
     .parameter(last_event_id())
-    .response("200", answer("The events.", EVENT_STREAM, text(&event)))
+    .response("200", answer("The events.", EVENT_STREAM, events("order", Some("confirmed"), &order)))
     .response("204", ResponseBuilder::new().description("Nothing new will come: you have seen its end."));
     for_viewers(refused(operation, &LOOK_UP_REFUSALS))
 }
@@ -74,6 +73,23 @@ fn cancel() -> OperationBuilder {
     let mut refusals = LOOK_UP_REFUSALS.to_vec();
     refusals.extend([Code::OrderFinal, Code::OrderLogUnavailable]);
     for_viewers(refused(operation, &refusals))
+}
+
+/// A stream: the schema is that of one event, as a client reads it.
+fn events(name: &str, id: Option<&str>, data: &Value) -> Content {
+    let data_schema = schemas::string().content_media_type(JSON).description(Some("The JSON, as a text."));
+    let mut schema = ObjectBuilder::new()
+        .property("event", schemas::string().enum_values(Some([name])))
+        .property("data", data_schema)
+        .required("event")
+        .required("data");
+    let mut example = json!({ "event": name, "data": data.to_string() });
+    if let Some(id) = id {
+        schema =
+            schema.property("id", schemas::string().description(Some("The order's status."))).required("id");
+        example["id"] = json!(id);
+    }
+    ContentBuilder::new().schema(Some(schema)).example(Some(example)).build()
 }
 
 /// What a browser sends by itself when it comes back.

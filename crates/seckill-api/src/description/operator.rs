@@ -4,6 +4,7 @@ use seckill_core::{order::OrderStatus, sale::MAX_STOCK, store::LegacyOrder};
 use serde_json::{Value, json};
 use utoipa::openapi::{
     ArrayBuilder, Content, ContentBuilder, HttpMethod, Object, ObjectBuilder, Ref, Schema, Type,
+    link::{Link, LinkBuilder},
     path::{OperationBuilder, ParameterIn},
 };
 
@@ -26,9 +27,6 @@ const REFUSALS: [Code; 5] =
     [Code::MalformedRequest, Code::Unauthorized, Code::Forbidden, Code::Overloaded, Code::StoreUnavailable];
 /// And one with a body.
 const BODY_REFUSALS: [Code; 3] = [Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::ValidationFailed];
-
-/// Most ids that a body has room for, with a space behind each comma.
-const MOST_IDS: usize = 100;
 
 pub fn paths() -> Vec<Described> {
     let order = path("/order", HttpMethod::Post, create());
@@ -165,7 +163,11 @@ fn create() -> OperationBuilder {
     let request = ContentBuilder::new().schema(Some(schema)).example(Some(example)).build();
     described("createOrder", "An order by hand", "Of no sale: it touches no stock.", &BODY_REFUSALS)
         .request_body(Some(body(request, "The order.")))
-        .response("201", answer("The order.", ORIGINAL_JSON, an_order()))
+        .response("201", answer("The order.", ORIGINAL_JSON, an_order()).link("order", link_to_it()))
+}
+
+fn link_to_it() -> Link {
+    LinkBuilder::new().operation_id("showOrder").parameter("id", "$response.body#/id").build()
 }
 
 fn change() -> OperationBuilder {
@@ -197,7 +199,7 @@ fn change() -> OperationBuilder {
 }
 
 fn delete() -> OperationBuilder {
-    let ids = Schema::from(ArrayBuilder::new().items(schemas::order_id()).max_items(Some(MOST_IDS)).build());
+    let ids = Schema::from(ArrayBuilder::new().items(schemas::order_id()).build());
     let request = ContentBuilder::new().schema(Some(ids)).example(Some(json!([examples::ORDER]))).build();
     let description =
         "An order of a sale is cancelled, and its units return; it is gone from `/order` and kept for audit.";
