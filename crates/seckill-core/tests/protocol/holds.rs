@@ -73,6 +73,7 @@ fn in_the_wide_world_of_two_faults() {
     let twice = Bounds { ledger_faults: 2, epochs: 3, tries: 1, ..LEDGER_LOST };
     holds(twice, &[REBUILT, SUPERSEDED]);
     holds(Bounds { lost_replies: 1, ..twice }, &[REBUILT, SUPERSEDED]);
+    holds(Bounds { cancels: 1, ..twice }, &[REBUILT, SUPERSEDED, RESOLD]);
 }
 
 #[test]
@@ -88,6 +89,7 @@ fn in_the_wide_world_of_operators() {
     let lost = |bounds: Bounds| Bounds { ledger_faults: 1, epochs: 2, ..bounds };
     holds(lost(CHANGED), &[STOCK_CHANGED, REBUILT]);
     holds(lost(LOWERED), &[STOCK_CHANGED, REBUILT]);
+    holds(Bounds { keepers: 2, epochs: 3, ..RAISED_AND_LOST }, &[STOCK_CHANGED, REBUILT, SUPERSEDED]);
 }
 
 #[test]
