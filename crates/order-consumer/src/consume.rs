@@ -10,12 +10,13 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use jiff::Timestamp;
 use metrics::{counter, histogram};
 use seckill_core::{
     event::OrderEvent,
-    order_log::{LogError, OrderPublisher, OrderSubscriber, RawEvent},
+    order_log::{LogError, OrderPublisher, OrderSubscriber, Position, RawEvent},
     shutdown::Shutdown,
-    store::{IncomingEvent, OrderStore, StoreError, WriteOutcome},
+    store::{IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
 };
 use tokio::{runtime::Handle, sync::Notify};
 
@@ -205,7 +206,7 @@ impl Decoded {
             match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {
                 Ok(event) => {
                     let raw = message.value.clone().unwrap_or_default();
-                    decoded.events.push(IncomingEvent { event, raw });
+                    decoded.events.push(IncomingEvent::new(event, raw).logged(logged(&message)));
                     decoded.messages.push(message);
                 }
                 Err(error) => decoded.poison.push(DeadLetter { message, reason: error.to_string() }),
@@ -229,6 +230,12 @@ impl Decoded {
         self.poison.retain(|letter| !revoked.contains(&letter.message.partition));
         self.next_offsets.retain(|partition, _| !revoked.contains(partition));
     }
+}
+
+/// Where `message` is in the log, and since when.
+fn logged(message: &RawEvent) -> Logged {
+    let at = message.timestamp.and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    Logged { position: Position { partition: message.partition, offset: message.offset }, at }
 }
 
 /// What became of one event.

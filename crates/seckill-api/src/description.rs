@@ -12,6 +12,7 @@ mod operator;
 mod original;
 mod parts;
 mod schemas;
+mod timeline;
 
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathsBuilder,
@@ -80,6 +81,7 @@ pub fn json() -> String {
 pub fn described() -> Vec<Described> {
     let mut all = buyers::paths();
     all.extend(following::paths());
+    all.extend(timeline::paths());
     all.extend(original::paths());
     all.extend(operator::paths());
     all.extend(operation::paths());

@@ -12,7 +12,7 @@ use seckill_core::{
     order::{BuyerId, Order},
     settings::{SettingsError, secret},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use self::token::BuyerTokens;
 use self::{keys::KeySet, source::Source, token::Expected};
@@ -21,11 +21,14 @@ use crate::{
     problem::{Code, Problem},
 };
 
+/// Least bytes of a shared secret: as many as the hash has (RFC 7518, 3.2).
+const MIN_SECRET: usize = 32;
+
 /// How buyers' tokens are checked.
 #[derive(clap::Args, Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "they are the names of the flags")]
 pub struct IdentitySettings {
-    /// Secret of buyers' tokens (JWT, HS256); with this or a key set, orders need a token
+    /// Secret of buyers' tokens (JWT, HS256), at least 32 bytes; with this or a key set, orders need a token
     #[arg(long, env = "SECKILL_BUYER_JWT_SECRET", hide_env_values = true, value_name = "SECRET")]
     buyer_jwt_secret: Option<SecretString>,
     /// A file that holds it
@@ -51,6 +54,10 @@ impl IdentitySettings {
             (Some(_), Some(_)) => {
                 let line = "SECKILL_BUYER_JWT_JWKS: give it or SECKILL_BUYER_JWT_SECRET, not both";
                 return Err(SettingsError(line.into()));
+            }
+            (Some(secret), None) if secret.expose_secret().len() < MIN_SECRET => {
+                let line = format!("SECKILL_BUYER_JWT_SECRET: must have at least {MIN_SECRET} bytes");
+                return Err(SettingsError(line));
             }
             (Some(secret), None) => KeySet::of_secret(&secret),
             (None, Some(source)) => KeySet::load(source.clone())

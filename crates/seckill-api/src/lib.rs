@@ -9,6 +9,7 @@
 //! | [`admin_access`] | who is an operator |
 //! | [`identity`] | who is which buyer, where buyers have tokens |
 //! | [`rate_limit`], [`client_address`] | how often one may ask |
+//! | [`timeline`] | how an order came along |
 //! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
@@ -40,4 +41,5 @@ pub mod refusal;
 pub mod remembered;
 pub mod routes;
 pub mod settings;
+pub mod timeline;
 pub mod unread;

@@ -26,6 +26,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::{
     refusal::Refusal,
     remembered::{Remembered, RememberedByKey},
+    timeline::Timeline,
 };
 
 /// How old the view of one sale may be.
@@ -134,6 +135,16 @@ impl Readings {
     pub async fn order(&self, sale: &SaleId, id: OrderId) -> Result<Order, Refusal> {
         let (readings, sale) = (self.clone(), sale.clone());
         self.apart(async move { readings.find(&sale, id).await }).await
+    }
+
+    /// How `order` came along.
+    pub async fn timeline(&self, order: Order) -> Result<Timeline, Refusal> {
+        let store = self.0.store.clone();
+        let read = async move {
+            let stored = store.timeline(&order.sale, order.id).await;
+            Ok(Timeline::of(order, stored.map_err(|error| store_failed(&error))?))
+        };
+        self.apart(read).await
     }
 
     /// The statuses of those of `ids` that the store has.

@@ -8,6 +8,7 @@ mod operation;
 mod orders;
 mod pages;
 mod sales;
+mod timeline;
 
 use std::{future::ready, sync::Arc, time::Instant};
 
@@ -39,6 +40,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     orders::configure(config, measures);
     cancellation::configure(config, measures);
     events::configure(config, measures);
+    timeline::configure(config, measures);
     operation::configure(config, measures);
     pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);

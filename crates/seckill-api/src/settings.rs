@@ -129,7 +129,17 @@ mod tests {
 
     #[test]
     fn p6_secrets_are_not_shown() {
-        let shown = format!("{:?}", read(&["--order-id-secret", "hunter2", "--admin-token", "hunter3"]));
+        let shown = format!(
+            "{:?}",
+            read(&[
+                "--order-id-secret",
+                "hunter2",
+                "--admin-token",
+                "hunter3",
+                "--buyer-jwt-secret",
+                "hunter4"
+            ])
+        );
         assert!(!shown.contains("hunter"), "{shown}");
     }
 }

@@ -96,7 +96,7 @@ impl Sides<'_> {
     pub async fn change(self, sale: &SaleId, request: AdjustmentRequest) -> Result<Changed, ChangeError> {
         let (mut lock, ledger) = self.lock(sale).await?;
         let request = AdjustmentRequest { above: ledger.adjustment, ..request };
-        let changed = self.apply(&mut lock, &request, &ledger, None).await;
+        let changed = self.apply(&mut lock, &request, None).await;
         lock.release().await;
         match changed? {
             Applied::Yes(changed) => Ok(changed),
@@ -126,13 +126,11 @@ impl Sides<'_> {
         self,
         lock: &mut SaleLock,
         request: &AdjustmentRequest,
-        ledger: &LedgerSale,
         expected_held: Option<Units>,
     ) -> Result<Applied, ChangeError> {
         let sale = lock.sale().clone();
         let pending = begun(lock.begin(request).await?)?;
-        let raises = pending.after().sale.stock >= ledger.sale.stock;
-        if raises {
+        if pending.raises() {
             self.raise(&sale, pending, expected_held).await
         } else {
             self.lower(&sale, pending, expected_held).await

@@ -21,7 +21,7 @@ mod subscriber;
 pub mod topics;
 
 pub use self::{
-    error::{Delivery, ErrorCode, LogError, Position, PublishError},
+    error::{Delivery, ErrorCode, InvalidPosition, LogError, Position, PublishError},
     observer::LogObserver,
     publisher::{OrderPublisher, PublisherLimits},
     raw_event::{DEAD_LETTER_HEADERS, RawEvent},

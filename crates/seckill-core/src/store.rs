@@ -7,6 +7,7 @@
 //! | `sales`, `adjust`, `audit` | sales, and the numbered, audited changes to them |
 //! | `orders` | single orders, and units that are on their way back to the ledger |
 //! | `legacy_orders` | orders as the original's `/order` routes show and change them |
+//! | `timeline` | how one order came along |
 //! | `rebuild` | epochs, and the consistent snapshot that a ledger is rebuilt from |
 //! | `locks` | what only one process at a time may do |
 //! | `describe` | is it there, and how is it set up |
@@ -26,6 +27,7 @@ mod rows;
 mod sales;
 mod schema;
 mod session;
+mod timeline;
 mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -45,8 +47,9 @@ pub use locks::KeeperLock;
 #[cfg(feature = "test-support")]
 pub use migrate::revert_migrations;
 pub use migrate::{migrate, pending_migrations};
-pub use rebuild::Snapshot;
+pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
+pub use timeline::{Logged, OrderTimeline};
 pub use write::{IncomingEvent, WriteOutcome};
 
 #[cfg(feature = "test-support")]

@@ -14,6 +14,8 @@ mod rebuilds;
 mod sales;
 #[path = "store/speed.rs"]
 mod speed;
+#[path = "store/timelines.rs"]
+mod timelines;
 #[path = "store/writers.rs"]
 mod writers;
 #[path = "store/writes.rs"]

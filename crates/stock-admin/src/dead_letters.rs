@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::Failure,
-    output::{Report, harmless, table},
+    output::{Report, counted, harmless, table_or},
     progress, stock,
     surroundings::Surroundings,
 };
@@ -53,7 +53,8 @@ pub async fn list(all: &Surroundings, choice: &Choice) -> Result<Report, Failure
             status(letter, &statuses).map_or("-", OrderStatus::as_str).to_owned(),
         ]
     });
-    let text = table(&["at", "reason", "key", "from", "time", "order now"], rows);
+    let header = ["at", "reason", "key", "from", "time", "order now"];
+    let text = table_or("there are no dead letters", &header, rows.collect());
     let json: Vec<Value> = letters.iter().map(|letter| as_json(letter, &statuses)).collect();
     Ok(Report::new(text, &json!({ "deadLetters": json })))
 }
@@ -73,7 +74,10 @@ pub async fn replay(all: &Surroundings, choice: &Choice, yes: bool) -> Result<Re
         };
     }
     let count = letters.len();
-    stock::confirm(&format!("Put {count} dead letters into the order log again?"), yes)?;
+    stock::confirm(
+        &format!("Put {} into the order log again?", counted(count, "dead letter", "dead letters")),
+        yes,
+    )?;
     let (publisher, bar) = (all.publisher()?, progress::bar("replaying", count));
     // In their order: of one order, the cancellation must stay behind what it cancels.
     let acks = stream::iter(&letters).map(|letter| publisher.replay(letter)).buffered(AT_ONCE);
@@ -93,9 +97,10 @@ fn replayed(done: &[(&RawEvent, Position)]) -> Report {
         .iter()
         .map(|(letter, at)| json!({ "at": place(letter), "partition": at.partition, "offset": at.offset }))
         .collect();
-    let mut text = format!("{} dead letters are in the order log again", done.len());
+    let mut text =
+        format!("{} in the order log again", counted(done.len(), "dead letter is", "dead letters are"));
     if !done.is_empty() {
-        text.push_str("; one that still cannot be stored comes back as a new dead letter");
+        text.push_str("; what still cannot be stored comes back as a new one");
     }
     Report::new(text, &json!({ "replayed": done.len(), "letters": json }))
 }

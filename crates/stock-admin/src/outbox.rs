@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     failure::Failure,
-    output::{Report, harmless, table},
+    output::{Report, counted, harmless, table_or},
     progress,
     surroundings::Surroundings,
 };
@@ -41,7 +41,8 @@ pub async fn list(all: &Surroundings, only: Option<&SaleId>, limit: usize) -> Re
             it.epoch.to_string(),
         ]
     });
-    let mut text = table(&["sale", "order", "age", "units", "user", "epoch"], rows);
+    let header = ["sale", "order", "age", "units", "user", "epoch"];
+    let mut text = table_or("nothing is in an outbox", &header, rows.collect());
     let more = in_all.saturating_sub(entries.len() as u64);
     if more > 0 {
         text.extend(["\nand ", &more.to_string(), " more (see --limit)"]);
@@ -68,12 +69,18 @@ pub async fn publish(all: &Surroundings, only: Option<&SaleId>) -> Result<Report
         orders += of_sale;
         json.push(json!({ "sale": sale, "published": of_sale }));
     }
-    let text = format!("published {orders} orders that had been in an outbox for more than 3 s");
+    let text = format!(
+        "published {} that had been in an outbox for more than 3 s",
+        counted(orders, "order", "orders")
+    );
     Ok(Report::new(text, &json!({ "published": orders, "sales": json })))
 }
 
 fn so_far(failure: Failure, published: usize) -> Failure {
-    failure.but(&format!("{published} orders were published; the rest is in the outbox as before"))
+    failure.but(&format!(
+        "{} published; the rest is in the outbox as before",
+        counted(published, "order was", "orders were")
+    ))
 }
 
 fn age(entry: &LedgerOrder, now: Timestamp) -> Duration {

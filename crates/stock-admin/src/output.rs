@@ -72,9 +72,19 @@ pub fn put(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
+/// `1 order is`, `2 orders are`, from `"order is"` and `"orders are"`.
+pub fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// `text` without what a terminal would obey or break a line at. For what strangers have sent.
 pub fn harmless(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+}
+
+/// A table with `header`, or else `none`, if there is nothing in it.
+pub fn table_or(none: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
+    if rows.is_empty() { none.to_owned() } else { table(header, rows) }
 }
 
 /// A table with `header`.

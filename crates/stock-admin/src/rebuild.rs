@@ -87,7 +87,8 @@ pub async fn begin(all: &Surroundings, sales: &[SaleId]) -> Result<Awaited, Fail
 
 async fn take_fence_off(all: &Surroundings, sale: &SaleId) -> Result<u64, Failure> {
     for _ in 0..EPOCHS {
-        let epoch = all.store.take_rebuild_epoch(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?;
+        let taken = all.store.take_rebuild_epoch(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?;
+        let epoch = taken.epoch;
         if all.ledger.begin_rebuild(sale, epoch).await? {
             return Ok(epoch);
         }

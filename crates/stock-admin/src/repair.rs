@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     failure::Failure,
-    output::Report,
+    output::{Report, counted},
     rebuild,
     reconcile::{self, Survey},
     stock, strays,
@@ -56,8 +56,8 @@ pub async fn repair(all: &Surroundings, only: Option<&SaleId>, yes: bool) -> Res
     let mut to_load = found.unloaded;
     for count in found.counts.iter().filter(|count| count.drift != 0) {
         let kept = publish_strays(all, &count.sale, &mut notes).await?;
-        let counted = reconcile::survey(all, Some(&count.sale)).await?;
-        if counted.drifts() && kept {
+        let again = reconcile::survey(all, Some(&count.sale)).await?;
+        if again.drifts() && kept {
             to_load.push(count.sale.clone());
         }
     }
@@ -86,7 +86,8 @@ async fn give_back(all: &Surroundings, notes: &mut Notes) -> Result<(), Failure>
         }
     }
     if given > 0 {
-        notes.mended.push(format!("units of {given} cancelled or rejected orders went back to the ledger"));
+        let orders = counted(given, "cancelled or rejected order", "cancelled or rejected orders");
+        notes.mended.push(format!("units of {orders} went back to the ledger"));
     }
     Ok(())
 }
@@ -129,20 +130,20 @@ async fn publish_strays(all: &Surroundings, sale: &SaleId, notes: &mut Notes) ->
     relay::publish(&all.publisher()?, &strays).await?;
     written(&observer).await?;
     let left = strays::only_in_ledger(all, sale).await?;
-    if left.len() < strays.len() {
-        let orders = strays.len() - left.len();
-        notes
-            .mended
-            .push(format!("sale {sale}: {orders} orders that only the ledger had are in the log again"));
+    let told = strays.len() - left.len();
+    if told > 0 {
+        let orders =
+            counted(told, "order that only the ledger had is", "orders that only the ledger had are");
+        notes.mended.push(format!("sale {sale}: {orders} in the log again"));
     }
     if left.is_empty() {
         return Ok(true);
     }
     let names: Vec<String> = left.iter().take(NAMED).map(|stray| stray.order.id.to_string()).collect();
     notes.left.push(format!(
-        "sale {sale}: {} live orders are in the ledger and cannot be stored (see dead-letters list); \
+        "sale {sale}: {} in the ledger and cannot be stored (see dead-letters list); \
          a rebuild would drop them: {}",
-        left.len(),
+        counted(left.len(), "live order is", "live orders are"),
         names.join(", ")
     ));
     Ok(false)
@@ -172,7 +173,15 @@ async fn load(all: &Surroundings, sales: &[SaleId], notes: &mut Notes) -> Result
         return Ok(());
     }
     let awaited = rebuild::begin(all, sales).await?;
-    for loaded in rebuild::wait(all, awaited, LOADED_WITHIN).await? {
+    let loaded = match rebuild::wait(all, awaited, LOADED_WITHIN).await {
+        Ok(loaded) => loaded,
+        Err(Failure::Refused(overdue)) => {
+            notes.left.push(overdue);
+            return Ok(());
+        }
+        Err(failure) => return Err(failure),
+    };
+    for loaded in loaded {
         notes.mended.push(format!("sale {}: its ledger was loaded anew", loaded.sale.id));
         if let Some(line) = strays::contradiction(all, &loaded.sale.id).await? {
             notes.left.push(line);

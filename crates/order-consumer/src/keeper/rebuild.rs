@@ -60,10 +60,12 @@ async fn begin(keeper: &Keeper, sales: &[StoredSale]) -> Result<Vec<Begun>, Keep
     let mut begun = Vec::with_capacity(sales.len());
     for stored in sales {
         let sale = stored.sale.id.clone();
-        let Some(epoch) = keeper.store.take_rebuild_epoch(&sale).await? else { continue };
+        let Some(taken) = keeper.store.take_rebuild_epoch(&sale).await? else { continue };
+        let epoch = taken.epoch;
         if keeper.ledger.begin_rebuild(&sale, epoch).await? {
+            // Not what `stored` says: that was read earlier, and another keeper may have loaded the sale since.
             // An epoch that was only taken has loaded nothing: no order can have been reserved in it.
-            begun.push(Begun { sale, epoch, first_load: stored.epoch == 0 });
+            begun.push(Begun { sale, epoch, first_load: taken.never_loaded });
         } else {
             tracing::info!(%sale, epoch, "another rebuild has begun since");
         }

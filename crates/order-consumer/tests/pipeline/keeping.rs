@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use order_consumer::keeper::rebuild;
 use seckill_core::{
     ledger::{AdjustOutcome, OrderLookup, ReserveOutcome, SaleLookup},
     order::OrderStatus,
@@ -36,6 +37,23 @@ async fn p2_p4_a_lost_ledger_is_rebuilt_from_log_and_store() {
     let retry = world.reservation(never_published.order.id, 4);
     let outcome = world.ledger.reserve(&world.sale, &[retry]).await.unwrap().remove(0);
     assert!(matches!(outcome, ReserveOutcome::Reserved(order) if order.epoch == 2));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_keeper_that_looked_before_the_first_load_still_waits_for_the_log() {
+    let world = World::new(10).await;
+    // One keeper reads the sale, which is in no ledger yet, and is stopped.
+    let seen_before = world.store.sales().await.unwrap();
+    // Another one loads it; an order is sold and accepted, and not written yet.
+    world.keeper.rebuild_untrusted().await.unwrap();
+    let accepted = world.buy(3).await;
+
+    let woken = rebuild::rebuild(&world.keeper, &seen_before);
+    let (rebuilt, ()) = futures_util::join!(woken, world.consume(1));
+    rebuilt.unwrap();
+    assert_eq!(world.status(accepted.order.id).await, Some(OrderStatus::Confirmed));
+    assert_eq!(world.ledger_sale().await.remaining, 7);
     world.end().await;
 }
 

@@ -75,7 +75,7 @@ pub fn order() -> Object {
     for (name, schema) in &mut fields {
         match *name {
             "sale" => {
-                *schema = schemas::nullable(schemas::sale_id()).description(Some("Null: made by hand."))
+                *schema = schemas::nullable(schemas::sale_id()).description(Some("Null: made by hand."));
             }
             "openid" => *schema = schemas::bounded(1, 128),
             _ => {}

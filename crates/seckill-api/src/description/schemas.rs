@@ -26,6 +26,7 @@ pub fn all() -> ComponentsBuilder {
         .schema("Order", order())
         .schema("OriginalOrder", super::operator::order())
         .schema("OriginalPlaced", original_placed())
+        .schema("Timeline", super::timeline::schema())
         .schema("Problem", problem())
         .schema("Readiness", readiness())
 }
@@ -93,7 +94,7 @@ fn list(component: &str) -> ArrayBuilder {
     ArrayBuilder::new().items(Ref::from_schema_name(component))
 }
 
-fn words(words: &[&str]) -> ObjectBuilder {
+pub fn words(words: &[&str]) -> ObjectBuilder {
     string().enum_values(Some(words.iter().copied()))
 }
 
@@ -165,12 +166,16 @@ fn original_order_request() -> Object {
     )
 }
 
-/// The fields of an order, all of which are always there.
-pub fn order_fields() -> [(&'static str, ObjectBuilder); 11] {
-    let statuses = words(&["pending", "accepted", "confirmed", "rejected", "cancelled"]).description(Some(
+/// How far an order has come.
+pub fn order_statuses() -> ObjectBuilder {
+    words(&["pending", "accepted", "confirmed", "rejected", "cancelled"]).description(Some(
         "`pending`: not known yet, resolves by itself. `accepted`: safe in the order log. `confirmed`: stored. \
          `rejected`: did not fit. `cancelled`: its units went back.",
-    ));
+    ))
+}
+
+/// The fields of an order, all of which are always there.
+pub fn order_fields() -> [(&'static str, ObjectBuilder); 11] {
     [
         ("id", order_id()),
         ("sale", sale_id()),
@@ -183,7 +188,7 @@ pub fn order_fields() -> [(&'static str, ObjectBuilder); 11] {
             "remainCount",
             nullable(whole(0)).description(Some("Units left right after this order; null: not known.")),
         ),
-        ("status", statuses),
+        ("status", order_statuses()),
         ("createdDate", time()),
         ("updateDate", time().description(Some("When its status last changed."))),
     ]

@@ -76,21 +76,30 @@ impl KeySet {
     }
 
     /// Looks for changed keys as long as the set is in use, every few minutes and when a token names one that
-    /// is not known. Where the source fails, the keys stay.
+    /// is not known.
     pub fn keep_fresh(set: &Arc<Self>) {
-        let Some(source) = set.source.clone() else { return };
+        if set.source.is_none() {
+            return;
+        }
         let set = Arc::downgrade(set);
         tokio::spawn(async move {
             while wait(&set).await {
-                let source = source.clone();
-                let read = tokio::task::spawn_blocking(move || parse(&source.read()?)).await;
                 let Some(set) = set.upgrade() else { return };
-                match read.expect("reading keys does not panic") {
-                    Ok(keys) => *set.keys.write() = keys.into(),
-                    Err(error) => tracing::warn!(%error, "the keys of buyers' tokens stay as they were"),
+                let refreshed = tokio::task::spawn_blocking(move || set.refresh()).await;
+                if let Err(error) = refreshed.expect("reading keys does not panic") {
+                    tracing::warn!(%error, "the keys of buyers' tokens stay as they were");
                 }
             }
         });
+    }
+
+    /// Takes the keys that the source has now; where it fails, the keys stay. Blocks.
+    fn refresh(&self) -> Result<(), SourceError> {
+        if let Some(source) = &self.source {
+            let keys = parse(&source.read()?)?;
+            *self.keys.write() = keys.into();
+        }
+        Ok(())
     }
 }
 
@@ -129,4 +138,62 @@ fn verifying_key(json: serde_json::Value) -> Option<VerifyingKey> {
     }
     let key = DecodingKey::from_jwk(&jwk).ok()?;
     Some(VerifyingKey { id: jwk.common.key_id, algorithm, key })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A public key, the one of RFC 7517's example.
+    fn key(more: &str) -> String {
+        format!(
+            r#"{{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+               "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"{more}}}"#
+        )
+    }
+
+    fn set(keys: &[String]) -> String {
+        format!("{{\"keys\":[{}]}}", keys.join(","))
+    }
+
+    fn names(set: &KeySet, id: &str) -> usize {
+        set.candidates(Algorithm::ES256, Some(id)).len()
+    }
+
+    #[test]
+    fn a_set_that_changes_is_followed_and_one_that_fails_is_kept() {
+        let path = std::env::temp_dir().join(format!("seckill-key-set-{}", uuid::Uuid::new_v4()));
+        fs::write(&path, set(&[key(r#","kid":"old""#)])).unwrap();
+        let keys = KeySet::load(Source::File(path.clone())).unwrap();
+        assert_eq!((names(&keys, "old"), names(&keys, "new")), (1, 0));
+        fs::write(&path, set(&[key(r#","kid":"new""#)])).unwrap();
+        keys.refresh().unwrap();
+        assert_eq!((names(&keys, "old"), names(&keys, "new")), (0, 1));
+        for broken in ["", "{", "{}", r#"{"keys":[]}"#] {
+            fs::write(&path, broken).unwrap();
+            assert!(keys.refresh().is_err(), "{broken}");
+            assert_eq!(names(&keys, "new"), 1);
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(keys.refresh(), Err(SourceError::File(..))));
+        assert_eq!(names(&keys, "new"), 1);
+    }
+
+    #[test]
+    fn p6_only_public_keys_for_our_kinds_of_signatures_are_used() {
+        let count = |key: String| parse(&set(&[key])).map_or(0, |keys| keys.len());
+        assert_eq!(count(key("")), 1);
+        assert_eq!(count(key(r#","alg":"ES256","use":"sig""#)), 1);
+        for (what, bad) in [
+            ("for encryption", key(r#","use":"enc""#)),
+            ("for another algorithm", key(r#","alg":"ES384""#)),
+            ("on another curve", key("").replace("P-256", "P-384")),
+            ("a secret", r#"{"kty":"oct","k":"c2VjcmV0"}"#.to_owned()),
+            ("no key", "1".to_owned()),
+        ] {
+            assert_eq!(count(bad), 0, "{what}");
+        }
+    }
 }

@@ -129,7 +129,8 @@ mod tests {
         {
             let named: Vec<_> = page.split('"').filter_map(|text| text.strip_prefix(folder)).collect();
             assert!(!named.is_empty(), "{folder}");
-            for name in named {
+            // The description is a route, not a file.
+            for name in named.into_iter().filter(|name| *name != "openapi.json") {
                 let swagger = SWAGGER_FILES.iter().any(|(known, _)| *known == name);
                 assert!(find(ours, name).is_some() || swagger, "{folder}{name}");
             }

@@ -51,9 +51,8 @@ impl Listening {
     /// What comes next: an event or a comment, as text.
     pub async fn next_block(&mut self) -> Option<String> {
         loop {
-            if let Some((block, rest)) = self.buffer.split_once("\n\n") {
-                let (block, rest) = (block.to_owned(), rest.to_owned());
-                self.buffer = rest;
+            if let Some(end) = self.buffer.find("\n\n") {
+                let block = self.buffer.drain(..end + 2).as_str().trim_end().to_owned();
                 return Some(block);
             }
             let chunk = timeout(PATIENCE, self.response.chunk()).await.expect("a heartbeat at least");

@@ -102,8 +102,10 @@ async fn p6_only_sales_that_are_there_can_be_listened_to() {
     let head = world.api.send(Method::HEAD, &world.path("/events"), &[], "").await;
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
     world.lose_the_ledger().await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    world.api.get(&world.path("/events")).await.problem(503, "ledger-recovering");
+    // Nothing of what was read before, nor a ticker, is left.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let refused = Listening::to(&world.api, &world.path("/events"), None).await.err().unwrap();
+    refused.problem(503, "ledger-recovering");
     world.end().await;
 }
 

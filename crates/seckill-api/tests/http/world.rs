@@ -1,6 +1,6 @@
 //! Everything one test works with, and nobody else.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Parser;
 use reqwest::Method;
@@ -26,6 +26,9 @@ use crate::answer::Answer;
 
 /// A process has one recorder; the tests of this binary share it.
 static METRICS: OnceCell<Metrics> = OnceCell::const_new();
+
+/// Makes order ids of keys.
+pub const SECRET: &[u8] = b"a secret of these tests";
 
 /// The plainest order.
 pub const PHONE: &str = r#"{"user":"ada","goods":"phone"}"#;
@@ -192,7 +195,8 @@ impl RunningApi {
 
     pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let url = format!("http://{}{path}", self.address);
-        let mut request = reqwest::Client::new().request(method, url).body(body.to_owned());
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+        let mut request = client.request(method, url).body(body.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -219,7 +223,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
         publisher: Arc::new(OrderPublisher::new(kafka).unwrap()),
         orders_topic: kafka.orders_topic.clone(),
         metrics: metrics.clone(),
-        order_id_secret: OrderIdSecret::new(b"a secret of these tests"),
+        order_id_secret: OrderIdSecret::new(SECRET),
         admin_token: None,
         buyer_tokens: None,
         may_buy_on_page: false,
@@ -229,7 +233,7 @@ async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSetti
 
 /// Loads `sale` into the ledger from the store, in the steps of a rebuild that has nothing to wait for.
 async fn load(store: &OrderStore, ledger: &StockLedger, sale: &SaleId) {
-    let epoch = store.take_rebuild_epoch(sale).await.unwrap().unwrap();
+    let epoch = store.take_rebuild_epoch(sale).await.unwrap().unwrap().epoch;
     assert!(ledger.begin_rebuild(sale, epoch).await.unwrap());
     assert!(store.admit_epoch(sale, epoch).await.unwrap());
     let mut loading = ledger.start_loading(sale, epoch).await.unwrap();

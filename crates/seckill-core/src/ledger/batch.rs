@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{RedisError, aio::MultiplexedConnection};
 use futures_util::future;
 use jiff::Timestamp;
 use tokio::{
@@ -146,27 +146,23 @@ impl<F> Batcher<F> {
         let settling = settle(&self.ledger, connection, std::mem::take(acks));
         let deciding = batches.iter().map(|batch| decide(&self.ledger, connection, &batch.reservations));
         let (results, ()) = future::join(future::join_all(deciding), settling).await;
-        if self.connection.is_none() || results.iter().any(Result::is_err) {
+        if self.connection.is_none() || results.iter().any(|result| result.first_call_failed) {
             self.connection = self.ledger.connection().await.ok();
         }
         for (batch, result) in batches.into_iter().zip(results) {
-            self.answer(batch, result);
+            self.answer(batch, result.outcomes);
         }
     }
 
-    fn answer<T>(&mut self, batch: Batch<T>, result: Result<Vec<ReserveOutcome>, LedgerError>)
+    fn answer<T>(&mut self, batch: Batch<T>, outcomes: Vec<Decided>)
     where
-        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+        F: FnMut(Reservation, T, Decided),
     {
-        if let Err(error) = &result {
-            tracing::warn!(%error, orders = batch.tickets.len(), "the ledger did not decide a batch");
+        if let Some(error) = outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
+            let undecided = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+            tracing::warn!(%error, orders = undecided, "the ledger did not decide orders of a batch");
         }
-        let count = batch.tickets.len();
-        self.sizes.record(count as f64);
-        let outcomes: Vec<_> = match result {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-            Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
-        };
+        self.sizes.record(batch.tickets.len() as f64);
         for ((reservation, ticket), outcome) in
             batch.reservations.into_iter().zip(batch.tickets).zip(outcomes)
         {
@@ -196,32 +192,75 @@ fn by_sale<T>(orders: &mut Vec<(Reservation, T)>) -> Vec<Batch<T>> {
     batches
 }
 
+/// What is known of one order's decision.
+type Decided = Result<ReserveOutcome, LedgerError>;
+
+/// What is known of a batch's decisions.
+struct BatchDecided {
+    outcomes: Vec<Decided>,
+    /// The connection of the first call is not to be used again, whatever a second call said.
+    first_call_failed: bool,
+}
+
 /// Decides one sale's orders. A call whose answer was lost is repeated: `reserve.lua` answers the second
 /// one from the record that the first one left.
 async fn decide(
     ledger: &StockLedger,
     connection: Option<&MultiplexedConnection>,
     batch: &[Reservation],
-) -> Result<Vec<ReserveOutcome>, LedgerError> {
-    let sale = &batch[0].sale;
-    let started = Instant::now();
+) -> BatchDecided {
+    let (sale, started) = (&batch[0].sale, Instant::now());
     let first = match connection {
         Some(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
         None => ledger.reserve(sale, batch).await,
     };
-    let mut lost = match first {
-        Err(LedgerError::Unknown(error)) => error,
-        known => return known,
-    };
+    match first {
+        Ok(outcomes) => {
+            BatchDecided { outcomes: outcomes.into_iter().map(Ok).collect(), first_call_failed: false }
+        }
+        Err(LedgerError::Unknown(lost)) => {
+            let outcomes = decide_again(ledger, batch, started, lost).await;
+            BatchDecided { outcomes, first_call_failed: true }
+        }
+        Err(error) => BatchDecided { outcomes: vec![Err(error); batch.len()], first_call_failed: true },
+    }
+}
+
+/// Repeats a call that `started` then and whose answer was `lost`, for a while.
+async fn decide_again(
+    ledger: &StockLedger,
+    batch: &[Reservation],
+    started: Instant,
+    mut lost: RedisError,
+) -> Vec<Decided> {
     while started.elapsed() < REPEAT_FOR {
-        match ledger.reserve(sale, batch).await {
+        match ledger.reserve(&batch[0].sale, batch).await {
             Err(LedgerError::Unknown(error)) => lost = error,
             // Refused now says nothing of the first call.
             Err(LedgerError::Unavailable(_)) => tokio::time::sleep(REPEAT_PAUSE).await,
-            known => return known,
+            Err(error @ LedgerError::Corrupt(_)) => return vec![Err(error); batch.len()],
+            Ok(outcomes) => {
+                return outcomes.into_iter().map(|outcome| after_lost_answer(outcome, &lost)).collect();
+            }
         }
     }
-    Err(LedgerError::Unknown(lost))
+    vec![Err(LedgerError::Unknown(lost)); batch.len()]
+}
+
+/// What a second call's outcome is worth where the answer to the first was `lost`. An order that is there is
+/// there. A refusal says nothing of the first call: it may have taken units in a ledger that is being rebuilt
+/// now, with the order in its outbox, or its command may still be on its way.
+fn after_lost_answer(outcome: ReserveOutcome, lost: &RedisError) -> Decided {
+    match outcome {
+        ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_) | ReserveOutcome::Conflict => Ok(outcome),
+        ReserveOutcome::SoldOut { .. }
+        | ReserveOutcome::LimitReached
+        | ReserveOutcome::NotOpen { .. }
+        | ReserveOutcome::Ended
+        | ReserveOutcome::Paused
+        | ReserveOutcome::Absent
+        | ReserveOutcome::Untrusted => Err(LedgerError::Unknown(lost.clone())),
+    }
 }
 
 /// Takes settled orders out of the outbox. Failing costs nothing: the relay publishes them once more.

@@ -1,5 +1,7 @@
 //! What can go wrong with the order log, by kind.
 
+use std::{fmt, str::FromStr};
+
 use rdkafka::error::KafkaError;
 
 /// Kafka's own name of an error.
@@ -88,6 +90,29 @@ pub struct Position {
     pub partition: i32,
     /// The offset within it.
     pub offset: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.partition, self.offset)
+    }
+}
+
+/// Why a text is no [`Position`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a position is PARTITION/OFFSET")]
+pub struct InvalidPosition;
+
+impl FromStr for Position {
+    type Err = InvalidPosition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
+        let (partition, offset) = text.split_once('/').ok_or(InvalidPosition)?;
+        match (partition.parse(), offset.parse()) {
+            (Ok(partition), Ok(offset)) => Ok(Self { partition, offset }),
+            _ => Err(InvalidPosition),
+        }
+    }
 }
 
 /// Why an event is not known to be in the log.

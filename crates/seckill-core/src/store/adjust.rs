@@ -74,6 +74,7 @@ pub struct SaleLock {
 #[must_use = "neither committed nor rolled back"]
 pub struct PendingAdjustment<'lock> {
     lock: &'lock mut SaleLock,
+    before: Units,
     after: StoredSale,
 }
 
@@ -113,7 +114,9 @@ impl SaleLock {
             written
         });
         Ok(match begun.await? {
-            Ok(after) => BeginAdjustment::Begun(PendingAdjustment { lock: self, after }),
+            Ok(Written { before, after }) => {
+                BeginAdjustment::Begun(PendingAdjustment { lock: self, before, after })
+            }
             Err(Refusal::UnknownSale) => BeginAdjustment::UnknownSale,
             Err(Refusal::BelowSold { sold }) => BeginAdjustment::BelowSold { sold },
             Err(Refusal::AboveMaximum) => BeginAdjustment::AboveMaximum,
@@ -142,6 +145,14 @@ impl PendingAdjustment<'_> {
         &self.after
     }
 
+    /// Whether it takes nothing away from the store's stock, so that the store may be the first to have it.
+    ///
+    /// What the ledger has does not matter: it may lag behind the store, or be rebuilt at any moment from
+    /// what the store had before.
+    pub fn raises(&self) -> bool {
+        self.after.sale.stock >= self.before
+    }
+
     /// Makes the change. If this fails as unavailable, it may or may not be made.
     pub async fn commit(self) -> Result<StoredSale, StoreError> {
         session::bounded(self.lock.answer_within, self.lock.session.settle(Ok(()))).await?;
@@ -154,12 +165,18 @@ impl PendingAdjustment<'_> {
     }
 }
 
+/// A change as it is in the open transaction: the stock before, and the sale after.
+struct Written {
+    before: Units,
+    after: StoredSale,
+}
+
 /// Writes `request` into the open transaction.
 async fn write(
     connection: &mut Connection,
     id: &SaleId,
     request: &AdjustmentRequest,
-) -> Result<Result<StoredSale, Refusal>, StoreError> {
+) -> Result<Result<Written, Refusal>, StoreError> {
     let query = sales::table.find(id.as_str()).select(SaleRow::as_select()).for_update();
     let row: Option<SaleRow> = query.first(connection).await.optional()?;
     let Some(row) = row else { return Ok(Err(Refusal::UnknownSale)) };
@@ -193,5 +210,5 @@ async fn write(
         ))
         .execute(connection)
         .await?;
-    if changed == 1 { Ok(Ok(after)) } else { Err(StoreError::StockGuard(id.clone())) }
+    if changed == 1 { Ok(Ok(Written { before, after })) } else { Err(StoreError::StockGuard(id.clone())) }
 }

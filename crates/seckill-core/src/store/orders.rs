@@ -4,11 +4,14 @@ use std::collections::HashMap;
 
 use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, SelectableHelper, dsl::delete};
 use diesel_async::RunQueryDsl;
+use jiff::Timestamp;
 
 use super::{
     OrderStore, StoreError,
     rows::{OrderRow, order_id, order_status},
     schema::{orders, stock_returns},
+    session::Connection,
+    timeline,
 };
 use crate::{
     order::{Order, OrderId, OrderStatus},
@@ -75,13 +78,20 @@ impl OrderStore {
         for page in ids.chunks(IDS_A_STATEMENT) {
             self.bounded(async {
                 let mut session = self.session().await?;
-                let ids: Vec<&[u8]> = page.iter().map(|id| &id.as_bytes()[..]).collect();
-                let done = stock_returns::table.filter(stock_returns::order_id.eq_any(ids));
-                let deleted = delete(done).execute(&mut *session).await.map_err(StoreError::from);
-                session.settle(deleted).await
+                session.begin().await?;
+                let noted = delete_and_note(&mut session, page).await;
+                session.settle(noted).await
             })
             .await?;
         }
         Ok(())
     }
+}
+
+async fn delete_and_note(connection: &mut Connection, ids: &[OrderId]) -> Result<(), StoreError> {
+    timeline::note_returned(connection, ids, Timestamp::now()).await?;
+    let ids: Vec<&[u8]> = ids.iter().map(|id| &id.as_bytes()[..]).collect();
+    let done = stock_returns::table.filter(stock_returns::order_id.eq_any(ids));
+    delete(done).execute(connection).await?;
+    Ok(())
 }

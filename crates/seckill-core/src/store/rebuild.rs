@@ -26,9 +26,20 @@ const BEGIN_SNAPSHOT: &str = "\
     SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
     START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
+/// An epoch that a rebuild has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenEpoch {
+    /// Its number.
+    pub epoch: u64,
+    /// Whether no epoch had been admitted by then: the sale has never been in the ledger, and no rebuild
+    /// that took its epoch earlier will bring it there any more. Only what is read in the same transaction
+    /// can say so.
+    pub never_loaded: bool,
+}
+
 impl OrderStore {
     /// Takes the next epoch of the sale `id` for a rebuild; none: there is no such sale.
-    pub async fn take_rebuild_epoch(&self, id: &SaleId) -> Result<Option<u64>, StoreError> {
+    pub async fn take_rebuild_epoch(&self, id: &SaleId) -> Result<Option<TakenEpoch>, StoreError> {
         self.bounded(async {
             let mut session = self.session().await?;
             session.begin().await?;
@@ -72,12 +83,13 @@ impl OrderStore {
     }
 }
 
-async fn take_epoch(connection: &mut Connection, id: &SaleId) -> Result<Option<u64>, StoreError> {
+async fn take_epoch(connection: &mut Connection, id: &SaleId) -> Result<Option<TakenEpoch>, StoreError> {
     update(sales_table::table.find(id.as_str()))
         .set(sales_table::rebuild_epoch.eq(sales_table::rebuild_epoch + 1))
         .execute(connection)
         .await?;
-    Ok(sales::load(connection, id).await?.map(|stored| stored.rebuild_epoch))
+    let taken = sales::load(connection, id).await?;
+    Ok(taken.map(|sale| TakenEpoch { epoch: sale.rebuild_epoch, never_loaded: sale.epoch == 0 }))
 }
 
 /// A sale and its orders as they were together at one moment, read in pages. Holds a connection.

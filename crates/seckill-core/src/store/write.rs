@@ -13,9 +13,10 @@ use super::{
     rows::{from_sql_units, order_id, order_status, to_sql_time, to_sql_units},
     schema::{orders, sales, stock_returns},
     session::Connection,
+    timeline::{self, Logged},
 };
 use crate::{
-    event::OrderEvent,
+    event::{OrderEvent, OrderEventKind},
     order::{OrderStatus, Remark},
     sale::SaleId,
 };
@@ -27,6 +28,21 @@ pub struct IncomingEvent {
     pub event: OrderEvent,
     /// The message's value, to be kept with the order.
     pub raw: Vec<u8>,
+    /// Where it is in the log, if it came from there, to be kept with the order.
+    pub logged: Option<Logged>,
+}
+
+impl IncomingEvent {
+    /// An event of the message `raw`.
+    pub fn new(event: OrderEvent, raw: Vec<u8>) -> Self {
+        Self { event, raw, logged: None }
+    }
+
+    /// The same, which is at `logged`.
+    #[must_use]
+    pub fn logged(self, logged: Logged) -> Self {
+        Self { logged: Some(logged), ..self }
+    }
 }
 
 /// What became of an event. Each is an expected result.
@@ -199,8 +215,10 @@ async fn insert_orders(
 ) -> Result<(), StoreError> {
     let mut rows = Vec::new();
     for new in batch.new_orders() {
-        let IncomingEvent { event, raw } = &events[new.event];
+        let IncomingEvent { event, raw, logged } = &events[new.event];
         let order = &event.order;
+        // A cancellation that came first says nothing of where the order was placed.
+        let logged = logged.filter(|_| event.kind == OrderEventKind::Placed);
         rows.push((
             orders::id.eq(&order.id.as_bytes()[..]),
             orders::sale_id.eq(order.sale.as_str()),
@@ -214,6 +232,9 @@ async fn insert_orders(
             orders::kafka_raw_message.eq(String::from_utf8_lossy(raw)),
             orders::created_date.eq(to_sql_time(order.created_date)),
             orders::update_date.eq(to_sql_time(now)),
+            orders::log_position.eq(logged.map(|logged| logged.position.to_string())),
+            orders::published_at.eq(logged.and_then(|logged| logged.at).map(to_sql_time)),
+            orders::written_at.eq(to_sql_time(now)),
         ));
     }
     if !rows.is_empty() {
@@ -235,6 +256,7 @@ async fn cancel_orders(connection: &mut Connection, batch: &Batch, now: Timestam
             .await?;
     }
     if !batch.returned().is_empty() {
+        timeline::note_cancelled(connection, batch.returned(), now).await?;
         let mut rows = Vec::with_capacity(batch.returned().len());
         for (order, sale) in batch.returned() {
             rows.push((

@@ -2,6 +2,7 @@
 //! fence. `REDIS_URL` says where it is (`eval "$(scripts/services env)"`).
 
 mod fence;
+mod lost_answers;
 mod model;
 mod queue;
 mod support;

@@ -72,6 +72,25 @@ async fn p1_stock_never_goes_below_what_is_sold() {
 }
 
 #[tokio::test]
+async fn p2_whether_a_change_raises_is_the_stores_word() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    create(&store, "s", 10).await;
+    let mut lock = lock(&store, "s").await;
+    let cases = [
+        (StockChange::By(1), true),
+        (StockChange::Keep, true),
+        (StockChange::By(-1), false),
+        (StockChange::To(9), false),
+    ];
+    for (change, raises) in cases {
+        let pending = begun(&mut lock, &request(change)).await;
+        assert_eq!(pending.raises(), raises, "{change:?}");
+        pending.rollback().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn one_operator_at_a_time_changes_a_sale() {
     let (database, other_database) = (TestDatabase::create().await, TestDatabase::create().await);
     let store = database.store();

@@ -59,3 +59,13 @@ async fn a_migration_that_died_halfway_is_finished() {
     database.execute(half).await;
     assert_eq!(migrate(database.url()).await.unwrap().len(), migrations());
 }
+
+#[tokio::test]
+async fn columns_that_were_added_but_not_noted_are_not_added_twice() {
+    let database = TestDatabase::create().await;
+    let version = "20261124200010";
+    database.execute(&format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'")).await;
+    assert_eq!(pending_migrations(database.url()).await.unwrap().len(), 1);
+    assert_eq!(migrate(database.url()).await.unwrap().len(), 1);
+    assert!(pending_migrations(database.url()).await.unwrap().is_empty());
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use seckill_core::{
     order::{OrderStatus, Units},
-    store::IncomingEvent,
+    store::{IncomingEvent, TakenEpoch},
     testing::TestDatabase,
 };
 
@@ -15,8 +15,9 @@ async fn only_the_latest_rebuild_is_admitted() {
     let database = TestDatabase::create().await;
     let store = database.store();
     let sale = sale_id("default");
-    assert_eq!(store.take_rebuild_epoch(&sale).await.unwrap(), Some(1));
-    assert_eq!(store.take_rebuild_epoch(&sale).await.unwrap(), Some(2));
+    let taken = |epoch, never_loaded| Some(TakenEpoch { epoch, never_loaded });
+    assert_eq!(store.take_rebuild_epoch(&sale).await.unwrap(), taken(1, true));
+    assert_eq!(store.take_rebuild_epoch(&sale).await.unwrap(), taken(2, true));
     assert!(!store.admit_epoch(&sale, 1).await.unwrap(), "overtaken");
     assert!(!store.admit_epoch(&sale, 3).await.unwrap(), "never taken");
     assert_eq!(store.sale(&sale).await.unwrap().unwrap().epoch, 0);
@@ -24,6 +25,7 @@ async fn only_the_latest_rebuild_is_admitted() {
     assert!(store.admit_epoch(&sale, 2).await.unwrap(), "again, after a lost answer");
     let stored = store.sale(&sale).await.unwrap().unwrap();
     assert_eq!((stored.epoch, stored.rebuild_epoch), (2, 2));
+    assert_eq!(store.take_rebuild_epoch(&sale).await.unwrap(), taken(3, false));
     assert_eq!(store.take_rebuild_epoch(&sale_id("nowhere")).await.unwrap(), None);
     assert!(!store.admit_epoch(&sale_id("nowhere"), 0).await.unwrap());
 }

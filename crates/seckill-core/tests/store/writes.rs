@@ -186,7 +186,7 @@ async fn p1_an_order_that_a_rebuild_could_not_see_is_refused() {
     create(&store, "s", 10).await;
     let (seen, unseen, later) = (order("s", "a", 1), order("s", "b", 1), order("s", "c", 1));
     write(&store, placed_in_epoch(&seen, 0)).await;
-    let epoch = store.take_rebuild_epoch(&sale_id("s")).await.unwrap().unwrap();
+    let epoch = store.take_rebuild_epoch(&sale_id("s")).await.unwrap().unwrap().epoch;
     assert!(store.admit_epoch(&sale_id("s"), epoch).await.unwrap());
     assert_eq!(write(&store, placed_in_epoch(&seen, 0)).await, WriteOutcome::Duplicate);
     assert_eq!(write(&store, placed_in_epoch(&unseen, 0)).await, WriteOutcome::SupersededEpoch);

@@ -103,7 +103,10 @@ async fn p2_an_order_that_only_the_ledger_has_is_published_again() {
     let lost_by_the_log = site.buy(None, &sale, 3).await;
     site.run(&["reconcile", sale.as_str()]).expect(1);
     let said = repair(&site, &sale).await.expect(0).json();
-    assert!(lines(&said, "mended").contains("1 orders that only the ledger had"), "{said}");
+    assert!(
+        lines(&said, "mended").contains("1 order that only the ledger had is in the log again"),
+        "{said}"
+    );
     site.becomes(&lost_by_the_log, OrderStatus::Confirmed).await;
     assert_eq!(site.in_store(&sale).await.sold, 3);
     site.run(&["reconcile", sale.as_str()]).expect(0);

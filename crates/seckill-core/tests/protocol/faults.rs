@@ -1,0 +1,99 @@
+//! What happens to Redis.
+
+use super::{
+    ledger::Contents,
+    state::{State, only_if, spend},
+};
+
+/// A fault of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A replica, or the file on the disk, is as far as the ledger is now.
+    Copy,
+    /// A restart that loses nothing: only the `run_id` is another.
+    Restart,
+    /// A restart, or a failover, with the older copy.
+    RollBack,
+    /// `FLUSHALL`: everything is lost, the `run_id` stays.
+    Flush,
+    /// One key is lost.
+    LoseKey(Key),
+    /// Somebody adds a unit to `remaining` by hand. Nothing notices.
+    Tamper,
+}
+
+/// A key of the sale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    Sale,
+    Buyers,
+    Orders,
+    Outbox,
+    Rebuild,
+}
+
+/// All faults.
+pub const FAULTS: [Fault; 10] = [
+    Fault::Copy,
+    Fault::Restart,
+    Fault::RollBack,
+    Fault::Flush,
+    Fault::LoseKey(Key::Sale),
+    Fault::LoseKey(Key::Buyers),
+    Fault::LoseKey(Key::Orders),
+    Fault::LoseKey(Key::Outbox),
+    Fault::LoseKey(Key::Rebuild),
+    Fault::Tamper,
+];
+
+/// Lets `fault` happen; none: it cannot now.
+pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
+    match fault {
+        Fault::Copy => {
+            only_if(state.left.ledger_faults > 0)?;
+            spend(&mut state.left.copies)?;
+            state.copy = Some(state.ledger.holds);
+        }
+        Fault::Restart => {
+            spend(&mut state.left.ledger_faults)?;
+            restart(state, state.ledger.holds);
+        }
+        Fault::RollBack => {
+            let copy = state.copy.take()?;
+            spend(&mut state.left.ledger_faults)?;
+            restart(state, copy);
+        }
+        Fault::Flush => {
+            spend(&mut state.left.ledger_faults)?;
+            state.ledger.holds = Contents::default();
+        }
+        Fault::LoseKey(key) => {
+            spend(&mut state.left.ledger_faults)?;
+            let holds = &mut state.ledger.holds;
+            match key {
+                Key::Sale => holds.sale = None,
+                Key::Buyers => holds.buyers = None,
+                Key::Orders => holds.orders = None,
+                Key::Outbox => holds.outbox = None,
+                Key::Rebuild => holds.rebuild = None,
+            }
+        }
+        Fault::Tamper => {
+            let sale = state.ledger.holds.sale.as_mut()?;
+            spend(&mut state.left.tampering)?;
+            sale.remaining += 1;
+        }
+    }
+    if state.left.ledger_faults == 0 {
+        state.copy = None;
+    }
+    Some(())
+}
+
+fn restart(state: &mut State, contents: Contents) {
+    state.ledger.restart_with(contents);
+    for request in &mut state.requests {
+        // It was on its way to a server that is no more.
+        request.late_call = false;
+    }
+}
