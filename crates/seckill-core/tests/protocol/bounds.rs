@@ -18,6 +18,8 @@ pub enum Sabotage {
     NoFence,
     /// (e) `reserve.lua` takes units for an order that it already has a record of.
     RecordIgnored,
+    /// `reserve.lua` does not count what a buyer holds.
+    NoLimit,
     /// (f) `release.lua` deletes records instead of leaving tombstones.
     RecordsDeleted,
     /// (g) `swap.lua` does not compare epochs.

@@ -1,5 +1,7 @@
 //! Every promise holds in every state of each world. Those that take minutes are `#[ignore]`d: `scripts/model`.
 
+use std::time::{Duration, SystemTime};
+
 use stateright::HasDiscoveries;
 
 use super::{
@@ -10,7 +12,7 @@ use super::{
     },
     worlds::{
         CANCELLED, CANCELLED_AND_LOST, CHANGED, FIRST_LOAD, LEDGER_LOST, LIMITED, LOWERED, RAISED_AND_LOST,
-        REPLY_LOST, TAMPERED, THREE_BUYERS, TWO_KEEPERS, explore, holds,
+        REPLY_LOST, TAMPERED, THREE_BUYERS, TWO_KEEPERS, WIDEST, explore, holds, holds_on_walks,
     },
 };
 
@@ -96,4 +98,12 @@ fn in_the_wide_world_of_operators() {
 #[ignore = "minutes, and gigabytes of memory: scripts/model"]
 fn in_the_wide_world_of_three_buyers() {
     holds(Bounds { ledger_faults: 1, epochs: 2, ..THREE_BUYERS }, &[SOLD_OUT, REBUILT, RESOLD]);
+}
+
+#[test]
+#[ignore = "two minutes: scripts/model"]
+fn on_random_walks_through_the_widest_world() {
+    let seed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    holds_on_walks(WIDEST, seed, Duration::from_secs(60));
+    holds_on_walks(Bounds { limit: Some(1), stock: 3, ..WIDEST }, seed, Duration::from_secs(60));
 }

@@ -137,7 +137,7 @@ impl Ledger {
         if orders[order] != Record::None && !bounds.lacks(Sabotage::RecordIgnored) {
             return Decision::Replayed(orders[order], has(*outbox, order));
         }
-        if bounds.limit.is_some_and(|limit| *buyers >= limit) {
+        if bounds.limit.is_some_and(|limit| *buyers >= limit) && !bounds.lacks(Sabotage::NoLimit) {
             return Decision::LimitReached;
         }
         if sale.remaining == 0 {

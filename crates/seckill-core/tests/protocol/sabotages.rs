@@ -4,10 +4,10 @@ use stateright::HasDiscoveries;
 
 use super::{
     bounds::{Bounds, Sabotage},
-    promises::{P1, P2, P3_ANSWER, P4_LEDGER, P4_REST, P5_LAST, P5_REFUSED, REJECTED},
+    promises::{P1, P2, P3_ANSWER, P3_LIMIT, P4_LEDGER, P4_REST, P5_LAST, P5_REFUSED, REJECTED},
     worlds::{
-        CANCELLED, CHANGED, FIRST_LOAD, LEDGER_LOST, RAISED_AND_LOST, REPLY_LOST, TAMPERED, TWO_KEEPERS,
-        explore, falls,
+        CANCELLED, CHANGED, FIRST_LOAD, LEDGER_LOST, LIMITED, RAISED_AND_LOST, REPLY_LOST, TAMPERED,
+        TWO_KEEPERS, explore, falls,
     },
 };
 
@@ -74,6 +74,11 @@ fn p2_falls_when_a_rebuild_does_not_wait_for_the_log() {
 fn p2_and_p4_fall_when_superseded_events_are_written() {
     falls(without(&[Sabotage::SupersededWritten], LEDGER_LOST), P2);
     falls(without(&[Sabotage::SupersededWritten], LEDGER_LOST), P4_REST);
+}
+
+#[test]
+fn p3_falls_without_the_limit() {
+    falls(without(&[Sabotage::NoLimit], LIMITED), P3_LIMIT);
 }
 
 #[test]

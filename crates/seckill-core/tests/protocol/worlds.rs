@@ -1,8 +1,8 @@
 //! The worlds that are checked, and how one is.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use stateright::{Checker, Expectation, HasDiscoveries, Model};
+use stateright::{Checker, Expectation, HasDiscoveries, Model, UniformChooser};
 
 use super::{bounds::Bounds, model::Protocol, promises};
 
@@ -42,6 +42,25 @@ pub const RAISED_AND_LOST: Bounds = Bounds { changes: &[1], ledger_faults: 1, ep
 /// Somebody adds a unit in Redis by hand, which nothing there notices.
 pub const TAMPERED: Bounds = Bounds { tampering: 1, tries: 1, ..Bounds::CALM };
 
+/// Everything at once, more than once: too many states to go through all of them.
+pub const WIDEST: Bounds = Bounds {
+    orders: 3,
+    stock: 2,
+    limit: None,
+    tries: 3,
+    keepers: 2,
+    epochs: 4,
+    loaded: false,
+    ledger_faults: 3,
+    copies: 2,
+    lost_replies: 3,
+    cancels: 2,
+    changes: &[1, -1, 1],
+    operator_deaths: 1,
+    tampering: 0,
+    without: &[],
+};
+
 /// Goes through every state of the world and fails if a promise does not hold in one of them, or if one of
 /// `reached` is true in none: a world in which nothing happens proves nothing.
 pub fn holds(bounds: Bounds, reached: &[&'static str]) {
@@ -60,6 +79,20 @@ pub fn holds(bounds: Bounds, reached: &[&'static str]) {
     );
 }
 
+/// Walks through the world at random for a while, again and again from its beginning, and fails if a promise
+/// does not hold somewhere on the way. The same `seed` takes the same steps.
+pub fn holds_on_walks(bounds: Bounds, seed: u64, duration: Duration) {
+    println!("seed {seed}");
+    let walks = Protocol::new(bounds).checker().threads(2).timeout(duration);
+    let failed = walks.finish_when(HasDiscoveries::AnyFailures);
+    let found = Found::of(&failed.spawn_simulation(seed, UniformChooser).join());
+    for promise in promises() {
+        if let Some(steps) = found.trace(promise) {
+            panic!("\"{promise}\" falls:\n{steps}");
+        }
+    }
+}
+
 /// Fails unless `promise` falls in the world; shows how, with `--nocapture`.
 pub fn falls(bounds: Bounds, promise: &'static str) {
     let what = format!("{:?}", bounds.without);
@@ -74,6 +107,16 @@ pub fn falls(bounds: Bounds, promise: &'static str) {
 pub struct Found(Vec<(&'static str, String)>);
 
 impl Found {
+    fn of(checker: &impl Checker<Protocol>) -> Self {
+        println!("{} states", checker.unique_state_count());
+        let mut found = Vec::new();
+        for (name, path) in checker.discoveries() {
+            let steps: Vec<String> = path.into_actions().iter().map(|step| format!("    {step:?}")).collect();
+            found.push((name, steps.join("\n")));
+        }
+        Self(found)
+    }
+
     /// The steps to where `property` was violated or reached.
     pub fn trace(&self, property: &str) -> Option<&str> {
         self.0.iter().find(|(name, _)| *name == property).map(|(_, steps)| steps.as_str())
@@ -82,14 +125,7 @@ impl Found {
 
 /// Goes through the states of a world, all of them or until `finish` has been found.
 pub fn explore(bounds: Bounds, finish: HasDiscoveries) -> Found {
-    let checker = Protocol::new(bounds).checker().threads(2).finish_when(finish).spawn_bfs().join();
-    println!("{} states", checker.unique_state_count());
-    let mut found = Vec::new();
-    for (name, path) in checker.discoveries() {
-        let steps: Vec<String> = path.into_actions().iter().map(|step| format!("    {step:?}")).collect();
-        found.push((name, steps.join("\n")));
-    }
-    Found(found)
+    Found::of(&Protocol::new(bounds).checker().threads(2).finish_when(finish).spawn_bfs().join())
 }
 
 fn promises() -> impl Iterator<Item = &'static str> {
