@@ -94,7 +94,8 @@ fn events(name: &str, id: Option<&str>, data: &Value) -> Content {
 
 /// What a browser sends by itself when it comes back.
 fn last_event_id() -> Parameter {
-    let description = "The `id` of the last event that you have seen: the status that the order had come to.";
-    let status = schemas::idempotency_key();
+    let description = "The `id` of the last event that you have seen: the status that the order had come to. Any \
+                       other is ignored.";
+    let status = schemas::string();
     optional("Last-Event-ID", ParameterIn::Header, status, description, json!("accepted"))
 }
