@@ -49,7 +49,15 @@ impl OrderFeed {
             watched.task_runs = true;
             self.0.runtime.spawn(self.clone().run());
         }
-        let known = watched.orders.entry(order.id).or_insert_with(|| watch::Sender::new(order));
+        let known = watched.orders.entry(order.id).or_insert_with(|| watch::Sender::new(order.clone()));
+        // Who comes later may have read it later.
+        known.send_if_modified(|known| {
+            let is_news = order.status != known.status && order.update_date > known.update_date;
+            if is_news {
+                *known = order;
+            }
+            is_news
+        });
         known.subscribe()
     }
 

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use reqwest::Method;
-use seckill_core::order::OrderId;
+use seckill_api::{feed::OrderFeed, reading::Readings};
+use seckill_core::order::{Order, OrderId, OrderStatus};
 
 use crate::{listening::Listening, world::World, writer::Writer};
 
@@ -36,6 +38,26 @@ async fn an_order_is_told_from_now_until_it_is_final() {
     let mut missed_it = Listening::to(&world.api, &path, Some("accepted")).await.ok().unwrap();
     assert_eq!(missed_it.next().await.unwrap().data, last.data);
     writer.stop().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_share_the_newest_that_any_of_them_has_read() {
+    let world = World::open(10).await;
+    let order: Order = serde_json::from_value(world.buy("ada", 1).await).unwrap();
+    let later = order.update_date + SignedDuration::from_secs(1);
+    let cancelled = Order { status: OrderStatus::Cancelled, update_date: later, ..order.clone() };
+    let feed = OrderFeed::new(Readings::new(world.ledger.clone(), world.store.clone()));
+    let first = feed.watch(order.clone());
+    let second = feed.watch(cancelled.clone());
+    let third = feed.watch(order);
+    for listener in [&first, &second, &third] {
+        assert_eq!(*listener.borrow(), cancelled);
+    }
+    assert_eq!(feed.watched(), 1);
+    drop((first, second, third));
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(feed.watched(), 0, "nobody listens any more");
     world.end().await;
 }
 

@@ -64,13 +64,13 @@ fn p1_behind_a_ledger_that_is_wrong() {
 }
 
 #[test]
-#[ignore = "minutes, and gigabytes of memory: scripts/model"]
+#[ignore = "a minute or more: scripts/model"]
 fn in_the_wide_world_of_retries_cancellations_and_a_lost_ledger() {
     holds(Bounds { tries: 2, ..CANCELLED_AND_LOST }, &[REBUILT, RESOLD, SUPERSEDED, TAKEN_ANEW]);
 }
 
 #[test]
-#[ignore = "minutes, and gigabytes of memory: scripts/model"]
+#[ignore = "a minute or more: scripts/model"]
 fn in_the_wide_world_of_two_faults() {
     let twice = Bounds { ledger_faults: 2, epochs: 3, tries: 1, ..LEDGER_LOST };
     holds(twice, &[REBUILT, SUPERSEDED]);
@@ -79,14 +79,14 @@ fn in_the_wide_world_of_two_faults() {
 }
 
 #[test]
-#[ignore = "minutes, and gigabytes of memory: scripts/model"]
+#[ignore = "a minute or more: scripts/model"]
 fn in_the_wide_world_of_two_keepers() {
     holds(Bounds { copies: 1, cancels: 1, ..TWO_KEEPERS }, &[REBUILT, SUPERSEDED, RESOLD]);
     holds(Bounds { ledger_faults: 1, ..FIRST_LOAD }, &[REBUILT, SUPERSEDED]);
 }
 
 #[test]
-#[ignore = "minutes, and gigabytes of memory: scripts/model"]
+#[ignore = "a minute or more: scripts/model"]
 fn in_the_wide_world_of_operators() {
     let lost = |bounds: Bounds| Bounds { ledger_faults: 1, epochs: 2, ..bounds };
     holds(lost(CHANGED), &[STOCK_CHANGED, REBUILT]);
@@ -95,7 +95,7 @@ fn in_the_wide_world_of_operators() {
 }
 
 #[test]
-#[ignore = "minutes, and gigabytes of memory: scripts/model"]
+#[ignore = "a minute or more: scripts/model"]
 fn in_the_wide_world_of_three_buyers() {
     holds(Bounds { ledger_faults: 1, epochs: 2, ..THREE_BUYERS }, &[SOLD_OUT, REBUILT, RESOLD]);
 }
