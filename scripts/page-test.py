@@ -158,6 +158,8 @@ def watch_a_sale(browser: Browser, url: str, sale: str, folder: Path) -> None:
     wait_until("accepted a second", lambda: number(page, "accepted") > 0)
     expect_left(page, sale, 300)
     expect(page.locator("#p99")).to_have_text(re.compile(r"^[\d.]+ ms$"))
+    for nothing_left in ("unwritten", "outbox", "drift"):
+        expect(page.locator(f"#{nothing_left}")).to_have_text("0")
 
     buy(page, sale)
     assert remaining(url, sale) == 298

@@ -78,6 +78,12 @@ function showReady(answer) {
   show('ready', missing.length > 0 ? `${word}, without ${missing.join(', ')}` : word, word !== 'yes');
 }
 
+function showFlow(answer) {
+  show('unwritten', answer?.unwritten);
+  show('outbox', answer?.outbox);
+  show('drift', answer?.drift, answer?.drift > 0);
+}
+
 function show(id, value, bad = false) {
   const place = element(id);
   place.textContent = typeof value === 'number' ? value.toLocaleString('en') : value ?? '–';
@@ -93,12 +99,17 @@ function showConnection(connected) {
 
 async function askAll() {
   const at = Date.now();
-  const [list, metrics, ready] =
-    await Promise.all([ask('/v1/sales', 'json'), ask('/metrics', 'text'), ask('/readyz', 'json')]);
+  const [list, metrics, ready, flow] = await Promise.all([
+    ask('/v1/sales', 'json'),
+    ask('/metrics', 'text'),
+    ask('/readyz', 'json'),
+    ask('/dashboard/flow', 'json'),
+  ]);
   showConnection(metrics !== null);
   showSales(list);
   showMeasures(metrics, at);
   showReady(ready);
+  showFlow(flow);
   if (sales.chosen) remaining.add(at, { remaining: sales.chosen.remaining });
   setTimeout(askAll, Math.max(0, ASK_EVERY - (Date.now() - at)));
 }

@@ -18,7 +18,7 @@ use actix_web::{
 use seckill_core::{
     ledger::StockLedger,
     order::{BuyerId, OrderIdSecret},
-    order_log::OrderPublisher,
+    order_log::{LogObserver, OrderPublisher},
     sale::SaleId,
     shutdown::{self, Shutdown, ShutdownSwitch},
     store::OrderStore,
@@ -31,6 +31,7 @@ use crate::{
     admin_access::AdminAccess,
     back_office::BackOffice,
     feed::{OrderFeed, SaleFeed, Streams},
+    flow::FlowGauge,
     identity::{BuyerTokens, Identity},
     measures::HttpMeasures,
     problem::Problem,
@@ -62,6 +63,8 @@ pub struct Parts {
     pub store: OrderStore,
     /// Where they are made durable.
     pub publisher: Arc<OrderPublisher>,
+    /// Sees how far the consumers have come.
+    pub observer: LogObserver,
     /// The topic that `publisher` publishes to.
     pub orders_topic: String,
     /// What is measured.
@@ -83,6 +86,7 @@ pub struct Services {
     pub(crate) purchases: Purchases,
     pub(crate) readings: Readings,
     pub(crate) readiness: Readiness,
+    pub(crate) flow: FlowGauge,
     pub(crate) streams: Streams,
     pub(crate) order_feed: OrderFeed,
     pub(crate) sale_feed: SaleFeed,
@@ -185,6 +189,7 @@ fn services(
 ) -> (Services, JoinHandle<()>) {
     let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
     let publisher = parts.publisher;
+    let flow = FlowGauge::new(parts.ledger.clone(), parts.store.clone(), parts.observer);
     let back_office =
         BackOffice::new(parts.store, parts.ledger.clone(), Arc::clone(&publisher), readings.clone());
     let (purchases, task) = Purchases::start(
@@ -197,6 +202,7 @@ fn services(
     let services = Services {
         purchases,
         readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
+        flow,
         streams: Streams::new(limits.max_event_streams.get(), streams_ending),
         order_feed: OrderFeed::new(readings.clone()),
         sale_feed: SaleFeed::new(readings.clone()),

@@ -17,7 +17,7 @@
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`description`] | the OpenAPI description, made from the code |
-//! | [`readiness`], [`measures`] | what operators ask |
+//! | [`readiness`], [`flow`], [`measures`] | what operators ask |
 //! | [`settings`] | what can be set |
 
 pub mod admin_access;
@@ -29,6 +29,7 @@ pub mod cancellation;
 pub mod client_address;
 pub mod description;
 pub mod feed;
+pub mod flow;
 pub mod identity;
 pub mod measures;
 pub mod order_body;

@@ -10,7 +10,7 @@ use seckill_api::{
 };
 use seckill_core::{
     ledger::StockLedger,
-    order_log::OrderPublisher,
+    order_log::{LogObserver, OrderPublisher},
     settings::{self, Profile, SettingsError},
     shutdown,
     store::{OrderStore, StoreOptions},
@@ -66,6 +66,7 @@ async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
         ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS).context("REDIS_URL")?,
         store: OrderStore::connect(&secrets.database_url, StoreOptions::default()).context("DATABASE_URL")?,
         publisher: Arc::new(OrderPublisher::new(&settings.kafka).context("KAFKA_BROKERS")?),
+        observer: LogObserver::new(&settings.kafka, &settings.group).context("KAFKA_BROKERS")?,
         orders_topic: settings.kafka.orders_topic.clone(),
         metrics,
         order_id_secret: secrets.order_id,

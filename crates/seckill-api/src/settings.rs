@@ -7,8 +7,8 @@ use seckill_core::{
     order::OrderIdSecret,
     sale::SaleId,
     settings::{
-        DatabaseSettings, KafkaSettings, LogSettings, Profile, RedisSettings, SettingsError, listen_address,
-        secret,
+        DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, Profile, RedisSettings, SettingsError,
+        listen_address, secret,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -34,6 +34,9 @@ pub struct Settings {
     /// The order log.
     #[command(flatten)]
     pub kafka: KafkaSettings,
+    /// Who writes the orders: the dashboard shows how far they have come.
+    #[command(flatten)]
+    pub group: GroupSettings,
     /// Logs.
     #[command(flatten)]
     pub log: LogSettings,

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use metrics::gauge;
-use seckill_core::{ledger::LedgerSale, sale::SaleId, store::StoredSale};
+use seckill_core::sale::SaleId;
 
 use super::{Keeper, KeeperError};
 
@@ -36,15 +36,10 @@ pub async fn measure(keeper: &Keeper) -> Result<HashMap<SaleId, i64>, KeeperErro
         gauge!("seckill_outbox_age_seconds", "sale" => sale.clone()).set(ledger.outbox_age.as_secs_f64());
         gauge!("seckill_sale_remaining", "sale" => sale).set(ledger.remaining as f64);
         if lag == 0 && ledger.outbox == 0 {
-            drift.insert(stored.sale.id.clone(), difference(&stored, &ledger));
+            drift.insert(stored.sale.id.clone(), ledger.held_beyond(stored.sold));
         }
     }
     Ok(drift)
-}
-
-fn difference(stored: &StoredSale, ledger: &LedgerSale) -> i64 {
-    let held = i64::try_from(ledger.sale.stock - ledger.remaining).unwrap_or(i64::MAX);
-    held - i64::try_from(stored.sold).unwrap_or(i64::MAX)
 }
 
 /// A difference counts when it is seen twice: once may be an order that was between the two just then.

@@ -20,6 +20,7 @@ pub fn paths() -> Vec<Described> {
         path("/api-docs/openapi.json", HttpMethod::Get, description()),
         path("/api-docs/{file}", HttpMethod::Get, file("fileOfDescription", "swagger-ui.css")),
         path("/dashboard", HttpMethod::Get, page("watch", "The sales, live, for people")),
+        path("/dashboard/flow", HttpMethod::Get, flow()),
         path("/dashboard/{file}", HttpMethod::Get, file("fileOfDashboard", "dashboard.css")),
     ]
 }
@@ -41,6 +42,17 @@ fn ready() -> OperationBuilder {
     )
     .response("200", answer("They can.", JSON, yes))
     .response("503", answer("They cannot, and what is missing.", JSON, no))
+}
+
+fn flow() -> OperationBuilder {
+    let example = shape("Flow", json!({ "unwritten": 12, "outbox": 3, "drift": null }));
+    operation(
+        OPERATION,
+        "flow",
+        "What is on its way behind the orders that were taken",
+        "Of all sales, at most a second old. What cannot be told just now is null.",
+    )
+    .response("200", answer("How much it is.", JSON, example))
 }
 
 fn metrics() -> OperationBuilder {

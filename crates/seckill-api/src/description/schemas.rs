@@ -29,6 +29,7 @@ pub fn all() -> ComponentsBuilder {
         .schema("Timeline", super::timeline::schema())
         .schema("Problem", problem())
         .schema("Readiness", readiness())
+        .schema("Flow", flow())
 }
 
 /// The name of a sale.
@@ -250,6 +251,19 @@ fn problem() -> Object {
     // `refusal_of` narrows it, and others may be added one day: RFC 9457 tells clients to ignore them.
     problem = problem.additional_properties(Some(AdditionalProperties::FreeForm(true)));
     problem.description(Some("A refusal (RFC 9457).")).build()
+}
+
+fn flow() -> Object {
+    let told = |what| nullable(whole(0)).description(Some(what));
+    object(
+        &["unwritten", "outbox", "drift"],
+        [
+            ("unwritten", told("Events in the order log that the consumers have yet to write.")),
+            ("outbox", told("Orders whose events are not known to be in the order log.")),
+            ("drift", told("Units on which ledger and store differ; null while anything is on its way.")),
+        ]
+        .map(|(name, schema)| (name, Schema::from(schema.build()))),
+    )
 }
 
 fn readiness() -> Object {

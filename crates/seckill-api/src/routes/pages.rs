@@ -15,7 +15,7 @@ use actix_web::{
 };
 use utoipa_swagger_ui::Config;
 
-use super::{READ_ONLY, get, json_bytes, resource};
+use super::{READ_ONLY, get, json, json_bytes, resource};
 use crate::{app::Services, description, measures::HttpMeasures, problem::Problem};
 
 /// Scripts and styles of our own, nothing inline, nothing from elsewhere.
@@ -64,6 +64,7 @@ pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     let description = vec![get().to(api_description)];
     config
         .service(resource(measures, "/dashboard", READ_ONLY, vec![get().to(dashboard)]))
+        .service(resource(measures, "/dashboard/flow", READ_ONLY, vec![get().to(flow)]))
         .service(resource(measures, "/dashboard/{file}", READ_ONLY, vec![get().to(dashboard_file)]))
         .service(resource(measures, "/api-docs", READ_ONLY, vec![get().to(api_docs)]))
         .service(resource(measures, "/api-docs/openapi.json", READ_ONLY, description))
@@ -76,6 +77,10 @@ async fn dashboard(services: Data<Services>) -> HttpResponse {
     } else {
         page(HTML, STRICT, DASHBOARD)
     }
+}
+
+async fn flow(services: Data<Services>) -> HttpResponse {
+    json(StatusCode::OK, &services.flow.read().await)
 }
 
 async fn dashboard_file(request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -1,8 +1,10 @@
-//! `/livez`, `/readyz`, `/metrics` and `/problems/{name}`.
+//! `/livez`, `/readyz`, `/metrics`, `/problems/{name}`, and the figures of the dashboard.
 
 use seckill_api::problem::Code;
 
-use crate::world::World;
+use std::time::Duration;
+
+use crate::{world::World, writer::Writer};
 
 /// Every code of the contract and its status.
 const CODES: [(&str, u16); 22] = [
@@ -77,5 +79,29 @@ async fn metrics_count_requests_and_reservations() {
     // What a client makes up is never a label.
     world.api.get("/made-up/by-a-client").await.problem(404, "not-found");
     assert!(!world.api.get("/metrics").await.body.contains("made-up"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_is_told_until_it_is_written() {
+    let world = World::open(5).await;
+    let flow = async || world.api.get("/dashboard/flow").await.json();
+    let until = async |expected: serde_json::Value| {
+        let started = std::time::Instant::now();
+        while flow().await != expected {
+            assert!(started.elapsed() < Duration::from_secs(30), "{}, not {expected}", flow().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until(serde_json::json!({"unwritten": 0, "outbox": 0, "drift": 0})).await;
+    world.buy("ada", 2).await;
+    until(serde_json::json!({"unwritten": 1, "outbox": 0, "drift": null})).await;
+    let writer = Writer::start(&world);
+    until(serde_json::json!({"unwritten": 0, "outbox": 0, "drift": 0})).await;
+    writer.stop().await;
+
+    // A unit that the ledger has lost is one of drift.
+    world.lose_units(1).await;
+    until(serde_json::json!({"unwritten": 0, "outbox": 0, "drift": 1})).await;
     world.end().await;
 }

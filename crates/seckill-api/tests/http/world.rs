@@ -11,9 +11,9 @@ use seckill_api::{
 use seckill_core::{
     ledger::{LedgerSale, SaleLookup, StockLedger, load::SwapOutcome},
     order::{OrderId, OrderIdSecret, Units},
-    order_log::{OrderPublisher, topics},
+    order_log::{LogObserver, OrderPublisher, topics},
     sale::{Sale, SaleId, SaleSwitch},
-    settings::{KafkaSettings, TopicSettings},
+    settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
     store::OrderStore,
     telemetry::Metrics,
@@ -144,6 +144,13 @@ impl World {
         add.query_async::<()>(&mut raw_redis().await).await.unwrap();
     }
 
+    /// Takes `units` out of those that are left, as if somebody had changed the ledger by hand.
+    pub async fn lose_units(&self, units: i64) {
+        let mut lose = deadpool_redis::redis::cmd("HINCRBY");
+        lose.arg(format!("seckill:{{{}}}:sale", self.sale)).arg("remaining").arg(-units);
+        lose.query_async::<()>(&mut raw_redis().await).await.unwrap();
+    }
+
     /// Takes the sale's keys away, as FLUSHALL would.
     pub async fn lose_the_ledger(&self) {
         let mut raw = raw_redis().await;
@@ -217,10 +224,12 @@ impl RunningApi {
 
 async fn parts(database: &TestDatabase, ledger: &StockLedger, kafka: &KafkaSettings, sale: &SaleId) -> Parts {
     let metrics = METRICS.get_or_init(async || Metrics::install().unwrap()).await;
+    let group = GroupSettings { consumer_group: sale.to_string() };
     Parts {
         ledger: ledger.clone(),
         store: database.store(),
         publisher: Arc::new(OrderPublisher::new(kafka).unwrap()),
+        observer: LogObserver::new(kafka, &group).unwrap(),
         orders_topic: kafka.orders_topic.clone(),
         metrics: metrics.clone(),
         order_id_secret: OrderIdSecret::new(SECRET),

@@ -40,6 +40,15 @@ pub struct LedgerSale {
     pub now: Timestamp,
 }
 
+impl LedgerSale {
+    /// Units that live orders hold beyond the `sold` of the store: none, while nothing is on its way between
+    /// the two.
+    pub fn held_beyond(&self, sold: Units) -> i64 {
+        let held = i64::try_from(self.sale.stock - self.remaining).unwrap_or(i64::MAX);
+        held.saturating_sub_unsigned(sold)
+    }
+}
+
 /// What the ledger says of a sale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SaleLookup {
