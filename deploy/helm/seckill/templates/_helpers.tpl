@@ -95,15 +95,12 @@ securityContext:
   value: {{ .Values.settings.ordersTopic | quote }}
 - name: SECKILL_DEAD_LETTER_TOPIC
   value: {{ .Values.settings.deadLetterTopic | quote }}
+- name: SECKILL_CONSUMER_GROUP
+  value: {{ .Values.settings.consumerGroup | quote }}
 - name: SECKILL_PROFILE
   value: prod
 - name: RUST_LOG
   value: {{ .Values.settings.logFilter | quote }}
-{{- end -}}
-
-{{- define "seckill.groupEnv" -}}
-- name: SECKILL_CONSUMER_GROUP
-  value: {{ .Values.settings.consumerGroup | quote }}
 {{- end -}}
 
 {{- define "seckill.secretMounts" -}}
@@ -203,5 +200,4 @@ resources:
 {{ include "seckill.secretMounts" . }}
 env:
   {{- include "seckill.env" . | nindent 2 }}
-  {{- include "seckill.groupEnv" . | nindent 2 }}
 {{- end -}}
