@@ -44,8 +44,9 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         .set("acks", "all")
         // The default of five minutes would keep events that nobody waits for any more.
         .set("message.timeout.ms", limits.message_timeout.as_millis().to_string())
-        // Latency that every order pays, for larger batches: against 1 ms, Kafka spends a third less on an order.
-        .set("linger.ms", "4")
+        // Latency that every order pays. 4 ms cost a sixth of the orders a second at 256 connections, and saved
+        // Kafka nothing.
+        .set("linger.ms", "1")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", limits.queue_messages.to_string())
         .set("queue.buffering.max.kbytes", "65536")
