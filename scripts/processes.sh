@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # One order-consumer and seckill-api processes of our own, for scripts that test against running ones.
-# Source it after lib.sh and services.d/process.sh, in a shell that has the services' environment.
+# Source it after lib.sh and services.d/{process,probe}.sh, in a shell that has the services' environment.
 #
 #   RUN=FOLDER        where their logs go
 #   use_binaries      sets BIN
@@ -33,13 +33,6 @@ start() {
     env SECKILL_PROFILE=dev "SECKILL_LISTEN=127.0.0.1:${PORT[$name]}" "$@" \
         setsid "$BIN/$binary" >"$RUN/$name.log" 2>&1 </dev/null &
     PROCESS[$name]=$!
-}
-
-# Prints the status code that GET $2 is answered with on port $1, or nothing. Needs no client program.
-status_of() {
-    # shellcheck disable=SC2016 # the inner shell expands them
-    timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 &&
-        read -r _ status _ <&3 && echo "$status"' - "$1" "$2" 2>/dev/null || true
 }
 
 # Waits until GET $2 of process $1 is answered 200.

@@ -48,3 +48,9 @@ probe() {
             ;;
     esac
 }
+
+# Prints the status code that GET $2 is answered with on port $1, or nothing. Needs no client program.
+status_of() {
+    timeout 3 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$1" && printf "GET %s HTTP/1.0\r\n\r\n" "$2" >&3 &&
+        read -r _ status _ <&3 && echo "$status"' - "$1" "$2" 2>/dev/null || true
+}
