@@ -82,15 +82,24 @@ pub struct StockLedger {
 impl StockLedger {
     /// A ledger at `url` (`redis://…` or `rediss://…`). Connects when it is first used.
     pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, LedgerError> {
+        Self::answering_within(RESPONSE_TIMEOUT, url, max_connections)
+    }
+
+    /// The same, where an answer counts as lost only after `timeout`.
+    pub(crate) fn answering_within(
+        timeout: Duration,
+        url: &SecretString,
+        max_connections: usize,
+    ) -> Result<Self, LedgerError> {
         let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(CONNECT_TIMEOUT));
         let manager = Manager::new_with_config(url.expose_secret(), config)?;
         let pool = Pool::builder(manager)
             .max_size(max_connections)
             .wait_timeout(Some(CONNECT_TIMEOUT))
             .create_timeout(Some(CONNECT_TIMEOUT))
-            .recycle_timeout(Some(RESPONSE_TIMEOUT))
+            .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| LedgerError::Unavailable(error.to_string()))?;

@@ -1,6 +1,6 @@
-//! For tests only (feature `test-support`): a database of one's own on the real server.
+//! For tests only (feature `test-support`): a database of one's own on the real server, and a ledger that waits.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use diesel::{
     QueryableByName,
@@ -10,7 +10,17 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use crate::store::{OrderStore, StoreOptions, connect_for_tests, migrate};
+use crate::{
+    ledger::StockLedger,
+    store::{OrderStore, StoreOptions, connect_for_tests, migrate},
+};
+
+/// The ledger of `REDIS_URL`, for tests of what it decides and not of when: a disk that holds an fsync up for a
+/// while fails none of them.
+pub fn patient_ledger() -> StockLedger {
+    let url = std::env::var("REDIS_URL").expect("REDIS_URL names a ledger to test on");
+    StockLedger::answering_within(Duration::from_secs(20), &url.into(), 4).expect("REDIS_URL is of Redis")
+}
 
 /// A fresh, migrated database `seckill_test_…` on the server of `DATABASE_URL`, dropped with this value.
 pub struct TestDatabase {

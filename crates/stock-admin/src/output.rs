@@ -87,10 +87,17 @@ pub fn table_or(none: &str, header: &[&str], rows: Vec<Vec<String>>) -> String {
     if rows.is_empty() { none.to_owned() } else { table(header, rows) }
 }
 
-/// A table with `header`.
+/// Columns below which a terminal's own word on its width is not taken: some pseudo-terminals say 0, and a table
+/// that broke its lines to fit would have one letter in each.
+const NARROWEST_TERMINAL: u16 = 20;
+
+/// A table with `header`, as wide as the terminal allows.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    if table.width().is_some_and(|columns| columns >= NARROWEST_TERMINAL) {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(header);
     for row in rows {
         table.add_row(row);

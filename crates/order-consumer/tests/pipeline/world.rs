@@ -12,7 +12,7 @@ use seckill_core::{
     settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
     store::{OrderStore, StoreOptions},
-    testing::TestDatabase,
+    testing::{TestDatabase, patient_ledger},
 };
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
@@ -57,7 +57,7 @@ impl World {
             switch: SaleSwitch::Open,
         };
         store.create_sale(&sale, "test").await.unwrap();
-        let ledger = StockLedger::new(&variable("REDIS_URL").into(), 4).unwrap();
+        let ledger = patient_ledger();
         let publisher = Arc::new(OrderPublisher::new(&kafka).unwrap());
         let keeper = Keeper {
             store: store.clone(),

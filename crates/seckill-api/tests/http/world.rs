@@ -17,7 +17,7 @@ use seckill_core::{
     shutdown::{self, ShutdownSwitch},
     store::OrderStore,
     telemetry::Metrics,
-    testing::TestDatabase,
+    testing::{TestDatabase, patient_ledger},
 };
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
@@ -86,7 +86,7 @@ impl World {
         let store = database.store();
         database.execute("DELETE FROM sales").await;
         store.create_sale(&sale, "test").await.unwrap();
-        let ledger = StockLedger::new(&variable("REDIS_URL").into(), 4).unwrap();
+        let ledger = patient_ledger();
         load(&store, &ledger, &name).await;
         let api = RunningApi::start(parts(&database, &ledger, &kafka, &name).await, &[]);
         Self { database, store, ledger, kafka, sale: name, api }

@@ -4,14 +4,14 @@ use std::{sync::Arc, thread};
 
 use order_consumer::{consume::Consumer, returns};
 use seckill_core::{
-    ledger::StockLedger,
     order_log::{OrderPublisher, OrderSubscriber},
     settings::GroupSettings,
     shutdown::{self, ShutdownSwitch},
+    testing::patient_ledger,
 };
 use tokio::{runtime::Builder, sync::Notify};
 
-use crate::world::{World, variable};
+use crate::world::World;
 
 /// A consumer at work until it is stopped.
 ///
@@ -28,7 +28,7 @@ impl Writer {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (store, ledger) = {
             let _entered = runtime.enter();
-            (world.database.store(), StockLedger::new(&variable("REDIS_URL").into(), 2).unwrap())
+            (world.database.store(), patient_ledger())
         };
         let owed = Arc::new(Notify::new());
         let consumer = Consumer {

@@ -5,6 +5,7 @@ use seckill_core::{
     ledger::{Reservation, ReserveOutcome, StockLedger, load::SwapOutcome},
     order::{BuyerId, Goods, Order, OrderId, OrderRequest, Quantity, Units},
     sale::{Sale, SaleId, SaleSwitch},
+    testing::patient_ledger,
 };
 
 pub fn redis_url() -> String {
@@ -12,7 +13,7 @@ pub fn redis_url() -> String {
 }
 
 pub fn ledger() -> StockLedger {
-    StockLedger::new(&redis_url().into(), 4).unwrap()
+    patient_ledger()
 }
 
 /// A raw connection, for doing to the ledger what no code of ours does.

@@ -1,9 +1,9 @@
 //! `sale …`: making, showing and switching sales.
 
-use seckill_core::{ledger::StockLedger, sale::SaleSwitch, store::OrderStore};
+use seckill_core::{sale::SaleSwitch, store::OrderStore, testing::patient_ledger};
 use serde_json::json;
 
-use crate::support::{Site, load, variable};
+use crate::support::{Site, load};
 
 #[tokio::test]
 async fn a_created_sale_is_shown_listed_and_audited_as_it_was_asked_for() {
@@ -57,7 +57,7 @@ async fn create_waits_until_an_order_consumer_has_loaded_the_sale() {
     let keeper = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let ledger = StockLedger::new(&variable("REDIS_URL").into(), 1).unwrap();
+            let ledger = patient_ledger();
             loop {
                 if let Some(stored) = store.sale(&name).await.unwrap() {
                     return load(&ledger, &stored).await;

@@ -11,7 +11,7 @@ use seckill_core::{
     sale::{Sale, SaleId, SaleSwitch},
     settings::KafkaSettings,
     store::{Adjustment, CreateOutcome, OrderStore, StoredSale},
-    testing::TestDatabase,
+    testing::{TestDatabase, patient_ledger},
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -99,7 +99,7 @@ impl Site {
             dead_letter_topic: format!("admin-test-dead-{}", OrderId::fresh()),
         };
         let store = database.store();
-        let ledger = StockLedger::new(&variable("REDIS_URL").into(), 2).unwrap();
+        let ledger = patient_ledger();
         Self { database, store, ledger, kafka, has_topics: false, sales: Vec::new() }
     }
 

@@ -8,12 +8,18 @@ use std::{
 
 use crate::support::Site;
 
-fn start(site: &Site, command: &str) -> Child {
-    let program = env!("CARGO_BIN_EXE_stock-admin");
+/// Starts the program at a terminal, behind what the shell line `before` does to it.
+fn start_behind(before: &str, site: &Site, command: &str) -> Child {
+    // By exec: a shell that stayed would get Ctrl-C too, and its end would hide the program's.
+    let line = format!("{before}exec {} {command}", env!("CARGO_BIN_EXE_stock-admin"));
     let mut script = Process::new("script");
-    script.args(["--quiet", "--return", "--command", &format!("{program} {command}"), "/dev/null"]);
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
     script.envs(site.places()).env("TERM", "xterm").env_remove("RUST_LOG");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script (bsdutils) is there")
+}
+
+fn start(site: &Site, command: &str) -> Child {
+    start_behind("stty columns 100 rows 40; ", site, command)
 }
 
 /// What the program says, at a terminal on which `typed` is typed, and its exit code.
@@ -68,6 +74,17 @@ fn interrupted_at_terminal(site: &Site, command: &str) -> (i32, String) {
     keyboard.write_all(b"\x03").unwrap();
     screen.read_to_string(&mut seen).unwrap();
     (running.wait().unwrap().code().unwrap(), seen)
+}
+
+#[tokio::test]
+async fn a_terminal_that_does_not_know_its_width_gets_a_whole_table() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    let mut running = start_behind("stty columns 0 rows 0; ", &site, &format!("sale show {sale}"));
+    let mut screen = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut screen).unwrap();
+    assert!(running.wait().unwrap().success(), "{screen}");
+    assert!(screen.contains(sale.as_str()), "{screen}");
 }
 
 #[tokio::test]
