@@ -49,9 +49,7 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         .set("linger.ms", "1")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", limits.queue_messages.to_string())
-        .set("queue.buffering.max.kbytes", "65536")
-        // What Java producers do: the same order goes to the same partition, whoever publishes it.
-        .set("partitioner", "murmur2_random");
+        .set("queue.buffering.max.kbytes", "65536");
     Ok(config)
 }
 
