@@ -77,9 +77,12 @@ pub(super) fn group_member(
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100")
-        // A backlog fills this much memory and no more.
-        .set("queued.max.messages.kbytes", "16384")
-        .set("queued.min.messages", "50000")
+        // A backlog fills this much memory and no more: some batches ahead of the store. Beside its bytes each message
+        // that waits costs the client half a KiB, and what is fetched at once is unpacked at once.
+        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.min.messages", "5000")
+        .set("fetch.message.max.bytes", "262144")
+        .set("fetch.max.bytes", "2097152")
         .set("fetch.queue.backoff.ms", "10");
     Ok(config)
 }
