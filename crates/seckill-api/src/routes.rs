@@ -25,6 +25,7 @@ use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 
 pub(crate) use self::legacy::SOLD_OUT;
+pub use self::orders::accepted;
 use crate::{
     measures::HttpMeasures,
     problem::Problem,

@@ -10,6 +10,7 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+pub use crate::ledger::measured::LedgerCall;
 use crate::{
     ledger::StockLedger,
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},

@@ -172,13 +172,13 @@ impl<F> Batcher<F> {
 }
 
 /// The orders of one sale that are decided in one call, and what their callers want back.
-struct Batch<T> {
-    reservations: Vec<Reservation>,
+pub(super) struct Batch<T> {
+    pub(super) reservations: Vec<Reservation>,
     tickets: Vec<T>,
 }
 
 /// Groups `orders` by sale, in the order in which they came; almost always there is one.
-fn by_sale<T>(orders: &mut Vec<(Reservation, T)>) -> Vec<Batch<T>> {
+pub(super) fn by_sale<T>(orders: &mut Vec<(Reservation, T)>) -> Vec<Batch<T>> {
     let mut places: HashMap<SaleId, usize> = HashMap::new();
     let mut batches: Vec<Batch<T>> = Vec::new();
     for (reservation, ticket) in orders.drain(..) {
