@@ -269,13 +269,15 @@ async fn settle(ledger: &StockLedger, connection: Option<&MultiplexedConnection>
     for Settled { sale, id, epoch } in settled {
         groups.entry((sale, epoch)).or_default().push(id);
     }
-    for ((sale, epoch), ids) in groups {
+    // All at once: one after the other, a hundred sales would be a hundred round trips, each with its write to disk.
+    let settling = groups.iter().map(|((sale, epoch), ids)| async move {
         let result = match connection {
-            Some(connection) => change::settle_on(&mut connection.clone(), &sale, epoch, &ids).await,
-            None => ledger.settle(&sale, epoch, &ids).await,
+            Some(connection) => change::settle_on(&mut connection.clone(), sale, *epoch, ids).await,
+            None => ledger.settle(sale, *epoch, ids).await,
         };
         if let Err(error) = result {
             tracing::warn!(%error, %sale, orders = ids.len(), "settled orders stay in the outbox for the relay");
         }
-    }
+    });
+    future::join_all(settling).await;
 }
