@@ -5,6 +5,8 @@
 
 # The broker's port, and the controller's behind it.
 kafka_ports='29092 2'
+# The third speaks TLS.
+if tls_wanted; then kafka_ports='29092 3'; fi
 kafka_program='java kafka.Kafka'
 
 kafka_packages() {
@@ -83,6 +85,16 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 EOF
+    # The later of two lines with one name counts.
+    if tls_wanted; then
+        cat >>"$dir/server.properties" <<EOF
+listeners=BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1)),SECURE://127.0.0.1:$((port + 2))
+advertised.listeners=BROKER://127.0.0.1:$port,SECURE://127.0.0.1:$((port + 2))
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SSL
+ssl.keystore.type=PEM
+ssl.keystore.location=../tls/kafka.pem
+EOF
+    fi
     rm -rf -- "$dir"/data.gone.*
     if [ ! -d "$dir/data" ]; then
         rm -rf -- "$dir"/data.new
@@ -104,6 +116,13 @@ kafka_command() {
         -Dlog4j2.configurationFile=log4j2.xml -cp 'libs/*' kafka.Kafka server.properties)
 }
 
+# Asks on the port that the others will ask on: the first handshake of a young JVM takes seconds.
 kafka_ready() {
-    timeout 5 kcat -b "127.0.0.1:$1" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$1"
+    local port=$1
+    local -a tls=()
+    if tls_wanted; then
+        port=$((port + 2))
+        tls=(-X security.protocol=ssl -X "ssl.ca.location=$STATE_DIR/tls/ca.pem")
+    fi
+    timeout 5 kcat "${tls[@]}" -b "127.0.0.1:$port" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$port"
 }

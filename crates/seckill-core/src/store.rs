@@ -87,7 +87,7 @@ pub struct OrderStore {
 }
 
 impl OrderStore {
-    /// A store at `url` (`mysql://user:password@host:port/database`). Connects when first used.
+    /// A store at `url` (`mysql://user:password@host:port/database`, see [`crate::address`]). Connects when first used.
     pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, StoreError> {
         // What follows the scheme is read when the first connection is made; this much is known now.
         if !url.expose_secret().starts_with("mysql://") {
