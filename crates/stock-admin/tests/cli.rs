@@ -6,6 +6,8 @@ mod at_work;
 mod damage;
 #[path = "cli/dead_letters.rs"]
 mod dead_letters;
+#[path = "cli/fuzz.rs"]
+mod fuzz;
 #[path = "cli/outbox.rs"]
 mod outbox;
 #[path = "cli/output.rs"]
