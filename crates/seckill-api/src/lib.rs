@@ -42,5 +42,6 @@ pub mod refusal;
 pub mod remembered;
 pub mod routes;
 pub mod settings;
+mod sync;
 pub mod timeline;
 pub mod unread;
