@@ -20,6 +20,8 @@ mod rebuild;
 mod repair;
 #[path = "cli/reset.rs"]
 mod reset;
+#[path = "cli/runbook.rs"]
+mod runbook;
 #[path = "cli/sales.rs"]
 mod sales;
 #[path = "cli/setup.rs"]
