@@ -4,13 +4,17 @@
 //! A variable that is set but empty counts as not set.
 
 mod command_line;
+mod traces;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse};
+pub use self::{
+    command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse},
+    traces::{TraceSampler, TraceSettings},
+};
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
 /// file's end is not part of it. An empty one counts as none.

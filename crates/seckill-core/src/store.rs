@@ -50,7 +50,7 @@ pub use migrate::{migrate, pending_migrations};
 pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
-pub use write::{IncomingEvent, WriteOutcome};
+pub use write::{IncomingEvent, WriteOutcome, record_write};
 
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;
