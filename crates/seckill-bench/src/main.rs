@@ -8,7 +8,7 @@
 //! | [`promises`], [`verify`] | the checks, and when they are made |
 //! | [`progress`], [`report`] | what is shown |
 //! | [`hook`] | commands in the middle of a sale |
-//! | [`floor`] | the bare server of `BENCH.md` |
+//! | [`floor`] | the bare server that speed is measured against |
 
 use std::{path::PathBuf, process::ExitCode};
 
