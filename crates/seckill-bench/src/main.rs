@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`load`], [`buyer`], [`request`], [`http`] | the load generator: the crowd, one buyer, its bytes, the wire |
 //! | [`recorder`], [`history`] | what was asked and answered, measured and kept |
+//! | [`confirm`] | when accepted orders are in MySQL |
 //! | [`witness`] | what MySQL and Redis hold |
 //! | [`promises`], [`verify`] | the checks, and when they are made |
 //! | [`progress`], [`report`] | what is shown |
@@ -17,6 +18,7 @@ use seckill_core::settings::{self, Refusal};
 use serde_json::json;
 
 mod buyer;
+mod confirm;
 mod exit;
 mod floor;
 mod history;
