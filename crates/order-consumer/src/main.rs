@@ -20,8 +20,8 @@ use seckill_core::{
     ledger::StockLedger,
     order_log::{LogObserver, OrderPublisher, OrderSubscriber},
     settings::{
-        self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TraceSettings,
-        listen_address,
+        self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, SettingsError,
+        TraceSettings, listen_address,
     },
     shutdown,
     store::{OrderStore, StoreOptions},
@@ -72,10 +72,13 @@ async fn main() -> ExitCode {
     traces.stop();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<SettingsError>() {
+            Some(wrong) => settings::exit_with(wrong),
+            None => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -88,11 +91,12 @@ async fn run(
     actix_web::rt::spawn(metrics.clone().keep_up());
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
     let (stop, stopping) = shutdown::channel();
     let store = OrderStore::connect(database, StoreOptions::default())?;
     let ledger = StockLedger::new(redis, REDIS_CONNECTIONS)?;
-    let observer = LogObserver::new(&settings.kafka, &settings.group)?;
-    let publisher = Arc::new(OrderPublisher::new(&settings.kafka)?);
+    let observer = LogObserver::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?;
+    let publisher = Arc::new(OrderPublisher::new(&settings.kafka).map_err(SettingsError::from)?);
     let owed = Arc::new(Notify::new());
 
     let readiness =
@@ -102,7 +106,7 @@ async fn run(
     actix_web::rt::spawn(server);
 
     let consumer = Consumer {
-        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group)?,
+        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
         store: store.clone(),
         dead_letters: publisher.clone(),
         returns: owed.clone(),
@@ -114,7 +118,7 @@ async fn run(
     let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };
     let keeping = actix_web::rt::spawn(keeper.run(stopping.clone()));
 
-    tracing::info!(listen = %settings.listen, "writing orders");
+    tracing::info!(%address, "writing orders");
     tokio::pin!(writing);
     let written = tokio::select! {
         signal = shutdown::signalled() => {

@@ -36,10 +36,13 @@ fn main() -> ExitCode {
     traces.stop();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("seckill-api: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<SettingsError>() {
+            Some(wrong) => settings::exit_with(wrong),
+            None => {
+                eprintln!("seckill-api: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
@@ -68,10 +71,10 @@ impl Secrets {
 async fn run(settings: Settings, secrets: Secrets, metrics: Metrics) -> anyhow::Result<()> {
     tokio::spawn(metrics.clone().keep_up());
     let parts = Parts {
-        ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS).context("REDIS_URL")?,
-        store: OrderStore::connect(&secrets.database_url, StoreOptions::default()).context("DATABASE_URL")?,
-        publisher: Arc::new(OrderPublisher::new(&settings.kafka).context("KAFKA_BROKERS")?),
-        observer: LogObserver::new(&settings.kafka, &settings.group).context("KAFKA_BROKERS")?,
+        ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS)?,
+        store: OrderStore::connect(&secrets.database_url, StoreOptions::default())?,
+        publisher: Arc::new(OrderPublisher::new(&settings.kafka).map_err(SettingsError::from)?),
+        observer: LogObserver::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
         orders_topic: settings.kafka.orders_topic.clone(),
         metrics,
         order_id_secret: secrets.order_id,

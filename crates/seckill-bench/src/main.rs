@@ -4,11 +4,12 @@
 //! |---|---|
 //! | [`load`], [`buyer`], [`request`], [`http`] | the load generator: the crowd, one buyer, its bytes, the wire |
 //! | [`recorder`], [`history`] | what was asked and answered, measured and kept |
+//! | [`confirm`] | when accepted orders are in MySQL |
 //! | [`witness`] | what MySQL and Redis hold |
 //! | [`promises`], [`verify`] | the checks, and when they are made |
 //! | [`progress`], [`report`] | what is shown |
 //! | [`hook`] | commands in the middle of a sale |
-//! | [`floor`] | the bare server of `BENCH.md` |
+//! | [`floor`] | the bare server that speed is measured against |
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -17,6 +18,7 @@ use seckill_core::settings::{self, Refusal};
 use serde_json::json;
 
 mod buyer;
+mod confirm;
 mod exit;
 mod floor;
 mod history;

@@ -39,7 +39,7 @@ pub use self::{
     record::{LedgerOrder, RecordState},
     reserve::ReserveOutcome,
 };
-use crate::sale::SaleId;
+use crate::{sale::SaleId, settings::SettingsError};
 
 /// The longest time from the start of a reservation to the acknowledgement of its event within which the
 /// order is answered `accepted`; later it is `pending`. A constant, not a setting: a rebuild of the ledger
@@ -81,7 +81,7 @@ pub struct StockLedger {
 
 impl StockLedger {
     /// A ledger at `url` (`redis://…` or `rediss://…`). Connects when it is first used.
-    pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, LedgerError> {
+    pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, SettingsError> {
         Self::answering_within(RESPONSE_TIMEOUT, url, max_connections)
     }
 
@@ -90,11 +90,13 @@ impl StockLedger {
         timeout: Duration,
         url: &SecretString,
         max_connections: usize,
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Self, SettingsError> {
+        // Not in the client's words: they might repeat what it was given.
+        let unusable = || SettingsError::of("REDIS_URL", "not a Redis URL");
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let manager = Manager::new_with_config(url.expose_secret(), config)?;
+        let manager = Manager::new_with_config(url.expose_secret(), config).map_err(|_| unusable())?;
         let pool = Pool::builder(manager)
             .max_size(max_connections)
             .wait_timeout(Some(CONNECT_TIMEOUT))
@@ -102,7 +104,7 @@ impl StockLedger {
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+            .map_err(|error| SettingsError::of("REDIS_URL", error))?;
         Ok(Self { pool })
     }
 

@@ -33,6 +33,7 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use diesel_async::pooled_connection::deadpool::Pool;
+use mysql_async::Opts;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
@@ -55,6 +56,8 @@ pub use write::{IncomingEvent, WriteOutcome, record_write};
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;
 use session::{Connection, Session};
+
+use crate::settings::SettingsError;
 
 /// How an [`OrderStore`] uses its database.
 #[derive(Clone, Copy, Debug)]
@@ -88,12 +91,12 @@ pub struct OrderStore {
 
 impl OrderStore {
     /// A store at `url` (`mysql://user:password@host:port/database`). Connects when first used.
-    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, StoreError> {
-        // What follows the scheme is read when the first connection is made; this much is known now.
-        if !url.expose_secret().starts_with("mysql://") {
-            return Err(StoreError::Url("it must begin with mysql://".into()));
-        }
-        let pool = session::pool(url, options.max_connections)?;
+    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, SettingsError> {
+        // Read now, as the first connection will read it: a mistake in it never mends itself.
+        let unusable = |why: String| SettingsError::of("DATABASE_URL", why);
+        Opts::from_url(url.expose_secret()).map_err(|error| unusable(error.to_string()))?;
+        let pool =
+            session::pool(url, options.max_connections).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { pool, url: Arc::new(url.clone()), options })
     }
 

@@ -1,4 +1,8 @@
-//! For tests only (feature `test-support`): a database of one's own on the real server, and a ledger that waits.
+//! For tests only (feature `test-support`): a database of one's own on the real server, a ledger that waits, and
+//! the binaries as processes.
+
+mod process;
+mod settings;
 
 use std::{thread, time::Duration};
 
@@ -10,6 +14,10 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+pub use self::{
+    process::RunningProcess,
+    settings::{Binary, SHARED_SETTINGS, assert_settings},
+};
 use crate::{
     ledger::StockLedger,
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},

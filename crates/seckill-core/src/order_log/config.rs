@@ -18,7 +18,7 @@ pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     if settings.orders_topic == settings.dead_letter_topic {
         // A dead letter would be read as an order event, and become one again, for ever.
-        return Err(LogError::Config("the orders topic and the dead-letter topic must differ".into()));
+        return Err(LogError::Config("SECKILL_DEAD_LETTER_TOPIC: must not be SECKILL_ORDERS_TOPIC".into()));
     }
     let mut config = ClientConfig::new();
     config
