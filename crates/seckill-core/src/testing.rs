@@ -74,6 +74,24 @@ impl TestDatabase {
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
     }
+
+    /// Waits until one of its connections is at something; `condition` is of the server's process list.
+    pub async fn wait_for_connection(&self, condition: &str) {
+        let query = format!(
+            "SELECT CAST(id AS SIGNED) AS id FROM information_schema.processlist \
+             WHERE db = DATABASE() AND id <> CONNECTION_ID() AND {condition}"
+        );
+        let mut connection =
+            connect_for_tests(self.url.expose_secret()).await.expect("the test server answers");
+        for _attempt in 0..1000 {
+            let found = diesel::sql_query(&query).load::<Process>(&mut connection).await;
+            if !found.expect("the test server lists connections").is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no connection is at this: {condition}");
+    }
 }
 
 impl Drop for TestDatabase {
