@@ -80,6 +80,35 @@ impl DatabaseSettings {
     }
 }
 
+/// Where the original system's table is.
+#[derive(Args, Clone, Debug)]
+pub struct OriginalSettings {
+    /// The original's database
+    #[arg(
+        long = "from",
+        env = "SECKILL_IMPORT_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The original's database, mysql://USER:PASSWORD@HOST:PORT/DATABASE"
+    )]
+    import_url: Option<SecretString>,
+    /// A file that holds the URL
+    #[arg(long = "from-file", env = "SECKILL_IMPORT_URL_FILE", value_name = "FILE")]
+    import_url_file: Option<PathBuf>,
+}
+
+impl OriginalSettings {
+    /// The URL, checked. There is no default: importing from the wrong place is worse than asking.
+    pub fn url(&self) -> Result<SecretString, SettingsError> {
+        let given = secret("SECKILL_IMPORT_URL", self.import_url.as_ref(), self.import_url_file.as_ref())?;
+        match given {
+            Some(url) if url.expose_secret().starts_with("mysql://") => Ok(url),
+            Some(_) => Err(SettingsError("--from (SECKILL_IMPORT_URL): must begin with mysql://".into())),
+            None => Err(SettingsError("--from (SECKILL_IMPORT_URL): is required".into())),
+        }
+    }
+}
+
 /// Where the ledger is.
 #[derive(Args, Clone, Debug)]
 pub struct RedisSettings {

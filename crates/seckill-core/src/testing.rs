@@ -70,6 +70,15 @@ impl TestDatabase {
         OrderStore::connect(&self.url, StoreOptions::default()).expect("DATABASE_URL is of MySQL")
     }
 
+    /// Executes `sql` and says nothing more, as a machine does that has vanished, for as long as what is returned
+    /// lives.
+    pub async fn execute_and_fall_silent(&self, sql: &str) -> Silent {
+        let mut connection =
+            connect_for_tests(self.url.expose_secret()).await.expect("the test server answers");
+        connection.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        Silent { _connection: connection }
+    }
+
     /// Executes `sql` on it, on a connection of its own: for damage that no code of ours does.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
@@ -92,6 +101,11 @@ impl TestDatabase {
         }
         panic!("no connection is at this: {condition}");
     }
+}
+
+/// A connection, set up as those of a store, that is open and says nothing.
+pub struct Silent {
+    _connection: diesel_async::AsyncMysqlConnection,
 }
 
 impl Drop for TestDatabase {
