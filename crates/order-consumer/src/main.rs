@@ -64,13 +64,13 @@ async fn main() -> ExitCode {
     let (database, redis) = started.unwrap_or_else(|error| settings::exit_with(&error));
     match run(&settings, &database, &redis).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<SettingsError>() {
-            Some(wrong) => settings::exit_with(wrong),
-            None => {
-                tracing::error!("{error:#}");
-                ExitCode::FAILURE
+        Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
             }
-        },
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

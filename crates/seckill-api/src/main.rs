@@ -30,13 +30,13 @@ fn main() -> ExitCode {
     telemetry::start_logging(&settings.log).unwrap_or_else(|error| settings::exit_with(&error));
     match run(settings, secrets) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<SettingsError>() {
-            Some(wrong) => settings::exit_with(wrong),
-            None => {
-                eprintln!("seckill-api: {error:#}");
-                ExitCode::FAILURE
+        Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
             }
-        },
+            eprintln!("seckill-api: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 
