@@ -21,11 +21,12 @@ use seckill_core::{
     order_log::{LogObserver, OrderPublisher, OrderSubscriber},
     settings::{
         self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, SettingsError,
-        listen_address,
+        TraceSettings, listen_address,
     },
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
+    traces::Traces,
 };
 use secrecy::SecretString;
 use tokio::{runtime::Handle, sync::Notify};
@@ -51,6 +52,8 @@ struct Settings {
     group: GroupSettings,
     #[command(flatten)]
     log: LogSettings,
+    #[command(flatten)]
+    traces: TraceSettings,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "SECKILL_LISTEN", default_value = "0.0.0.0:3001", value_parser = listen_address)]
     listen: SocketAddr,
@@ -62,7 +65,12 @@ async fn main() -> ExitCode {
     let urls = settings.database.url().and_then(|database| Ok((database, settings.redis.url()?)));
     let started = urls.and_then(|urls| telemetry::start_logging(&settings.log).map(|()| urls));
     let (database, redis) = started.unwrap_or_else(|error| settings::exit_with(&error));
-    match run(&settings, &database, &redis).await {
+    let metrics = Metrics::install().unwrap_or_else(|error| settings::exit_with(&error));
+    let traces =
+        Traces::start(&settings.traces, "order-consumer").unwrap_or_else(|error| settings::exit_with(&error));
+    let ended = run(&settings, &database, &redis, metrics).await;
+    traces.stop();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(wrong) = error.downcast_ref::<SettingsError>() {
@@ -74,8 +82,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: &Settings, database: &SecretString, redis: &SecretString) -> anyhow::Result<()> {
-    let metrics = Metrics::install()?;
+async fn run(
+    settings: &Settings,
+    database: &SecretString,
+    redis: &SecretString,
+    metrics: Metrics,
+) -> anyhow::Result<()> {
     actix_web::rt::spawn(metrics.clone().keep_up());
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -17,7 +17,7 @@
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`description`] | the OpenAPI description, made from the code |
-//! | [`readiness`], [`flow`], [`measures`] | what operators ask |
+//! | [`readiness`], [`flow`], [`measures`], [`request_trace`] | what operators ask |
 //! | [`settings`] | what can be set |
 
 pub mod admin_access;
@@ -40,6 +40,7 @@ pub mod readiness;
 pub mod reading;
 pub mod refusal;
 pub mod remembered;
+pub mod request_trace;
 pub mod routes;
 pub mod settings;
 pub mod timeline;

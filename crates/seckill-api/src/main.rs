@@ -15,6 +15,7 @@ use seckill_core::{
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
+    traces::Traces,
 };
 use secrecy::SecretString;
 
@@ -28,7 +29,12 @@ fn main() -> ExitCode {
     let settings = settings::parse::<Settings>();
     let secrets = Secrets::of(&settings).unwrap_or_else(|error| settings::exit_with(&error));
     telemetry::start_logging(&settings.log).unwrap_or_else(|error| settings::exit_with(&error));
-    match run(settings, secrets) {
+    let metrics = Metrics::install().unwrap_or_else(|error| settings::exit_with(&error));
+    let traces =
+        Traces::start(&settings.traces, "seckill-api").unwrap_or_else(|error| settings::exit_with(&error));
+    let ended = run(settings, secrets, metrics);
+    traces.stop();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(wrong) = error.downcast_ref::<SettingsError>() {
@@ -62,8 +68,7 @@ impl Secrets {
 }
 
 #[tokio::main]
-async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
-    let metrics = Metrics::install()?;
+async fn run(settings: Settings, secrets: Secrets, metrics: Metrics) -> anyhow::Result<()> {
     tokio::spawn(metrics.clone().keep_up());
     let parts = Parts {
         ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS)?,

@@ -11,10 +11,13 @@ use crate::{
 };
 
 mod answers;
+mod log;
 mod orders;
 mod stock;
 #[cfg(test)]
 mod tests;
+
+pub use log::{once_pending, promised, unlogged};
 
 /// Most examples that are kept of one finding.
 const EXAMPLES: usize = 5;

@@ -9,7 +9,7 @@
 //! | [`store`] | MySQL: what is true, every statement |
 //! | [`upkeep`] | finishing what was cut off between the three |
 //! | [`change`] | the use case of changing a sale on both sides |
-//! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
+//! | [`settings`], [`telemetry`], [`traces`], [`shutdown`] | what every binary needs to start and to stop |
 
 pub mod change;
 pub mod event;
@@ -23,4 +23,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;
+pub mod traces;
 pub mod upkeep;

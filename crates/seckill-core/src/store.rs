@@ -6,6 +6,7 @@
 //! | `write`, `decide` | the consumer's transaction: a batch of events becomes orders |
 //! | `sales`, `adjust`, `audit` | sales, and the numbered, audited changes to them |
 //! | `orders` | single orders, and units that are on their way back to the ledger |
+//! | `original`, `import` | the original's own table, and its orders on their way into a sale |
 //! | `legacy_orders` | orders as the original's `/order` routes show and change them |
 //! | `timeline` | how one order came along |
 //! | `rebuild` | epochs, and the consistent snapshot that a ledger is rebuilt from |
@@ -18,10 +19,12 @@ mod audit;
 mod decide;
 mod describe;
 mod error;
+mod import;
 mod legacy_orders;
 mod locks;
 mod migrate;
 mod orders;
+mod original;
 mod rebuild;
 mod rows;
 mod sales;
@@ -41,6 +44,7 @@ pub use adjust::{AdjustmentRequest, BeginAdjustment, PendingAdjustment, SaleLock
 pub use audit::Adjustment;
 pub use describe::StoreDescription;
 pub use error::{Contention, StoreError};
+pub use import::{BeginImport, ImportAudit, ImportBatch, ImportedOrder, KnownToStore, PendingImport};
 pub use legacy_orders::{
     Deletable, HandMadeOrder, InsertOutcome, LegacyOrder, OrderCursor, OrderEdit, RemarkEdit,
 };
@@ -48,10 +52,11 @@ pub use locks::KeeperLock;
 #[cfg(feature = "test-support")]
 pub use migrate::revert_migrations;
 pub use migrate::{migrate, pending_migrations};
+pub use original::{OriginalOrder, OriginalOrders};
 pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
-pub use write::{IncomingEvent, WriteOutcome};
+pub use write::{IncomingEvent, WriteOutcome, record_write};
 
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;
