@@ -52,7 +52,8 @@ impl Address {
 
     /// The address as the client of Redis wants it.
     pub fn of_redis(&self) -> Result<ConnectionInfo, String> {
-        let info = self.plain.as_str().into_connection_info().map_err(|error| error.to_string())?;
+        // Not in the client's words: they might repeat what it was given.
+        let info = self.plain.as_str().into_connection_info().map_err(|_| "not a Redis URL".to_owned())?;
         let Some(certificates) = self.certificates()? else { return Ok(info) };
         let trusted = TlsCertificates { client_tls: None, root_cert: Some(certificates) };
         let client = Client::build_with_tls(info, trusted).map_err(|error| error.to_string())?;

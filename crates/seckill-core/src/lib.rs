@@ -10,7 +10,7 @@
 //! | [`upkeep`] | finishing what was cut off between the three |
 //! | [`change`] | the use case of changing a sale on both sides |
 //! | [`address`] | where a server is, and whom to trust that it is the right one |
-//! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
+//! | [`settings`], [`telemetry`], [`traces`], [`shutdown`] | what every binary needs to start and to stop |
 
 pub mod address;
 pub mod change;
@@ -26,4 +26,5 @@ mod sync;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;
+pub mod traces;
 pub mod upkeep;

@@ -4,15 +4,18 @@
 //! A variable that is set but empty counts as not set.
 
 mod command_line;
+mod traces;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::{
+    command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse},
+    traces::{TraceSampler, TraceSettings},
+};
 use crate::address::Address;
-
-pub use self::command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse};
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
 /// file's end is not part of it. An empty one counts as none.
@@ -81,6 +84,35 @@ impl DatabaseSettings {
     pub fn url(&self) -> Result<SecretString, SettingsError> {
         let (given, file) = (self.database_url.as_ref(), self.database_url_file.as_ref());
         secret_url("DATABASE_URL", given, file, DEFAULT_DATABASE_URL, &["mysql"])
+    }
+}
+
+/// Where the original system's table is.
+#[derive(Args, Clone, Debug)]
+pub struct OriginalSettings {
+    /// The original's database
+    #[arg(
+        long = "from",
+        env = "SECKILL_IMPORT_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The original's database, mysql://USER:PASSWORD@HOST:PORT/DATABASE"
+    )]
+    import_url: Option<SecretString>,
+    /// A file that holds the URL
+    #[arg(long = "from-file", env = "SECKILL_IMPORT_URL_FILE", value_name = "FILE")]
+    import_url_file: Option<PathBuf>,
+}
+
+impl OriginalSettings {
+    /// The URL, checked. There is no default: importing from the wrong place is worse than asking.
+    pub fn url(&self) -> Result<SecretString, SettingsError> {
+        let given = secret("SECKILL_IMPORT_URL", self.import_url.as_ref(), self.import_url_file.as_ref())?;
+        match given {
+            Some(url) if url.expose_secret().starts_with("mysql://") => Ok(url),
+            Some(_) => Err(SettingsError("--from (SECKILL_IMPORT_URL): must begin with mysql://".into())),
+            None => Err(SettingsError("--from (SECKILL_IMPORT_URL): is required".into())),
+        }
     }
 }
 

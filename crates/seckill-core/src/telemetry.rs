@@ -1,11 +1,14 @@
 //! Logs and metrics of a process.
 
+pub mod catalogue;
+
 use std::{
     fmt::{Debug, Write},
     io::IsTerminal,
     time::Duration,
 };
 
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing::field::Field;
 use tracing_subscriber::{
@@ -50,7 +53,10 @@ where
 {
     let layer = fmt::layer().with_writer(writer).with_ansi(colours);
     match format {
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Json => {
+            // A line's span is the place in a trace that it belongs to, if there is one: its ids.
+            layer.json().flatten_event(true).with_span_list(false).boxed()
+        }
         LogFormat::Pretty => layer.fmt_fields(debug_fn(field_on_one_line).delimited(" ")).compact().boxed(),
     }
 }
@@ -90,8 +96,12 @@ impl Metrics {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".into()), &SIZES));
-        let handle = builder.and_then(PrometheusBuilder::install_recorder);
-        handle.map(Self).map_err(|error| SettingsError(format!("metrics cannot start: {error}")))
+        let handle = builder
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|error| SettingsError(format!("metrics cannot start: {error}")))?;
+        catalogue::describe_all();
+        gauge!("seckill_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self(handle))
     }
 
     /// What has been measured, in the text format of Prometheus.

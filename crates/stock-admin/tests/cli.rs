@@ -8,6 +8,10 @@ mod damage;
 mod dead_letters;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/import_steps.rs"]
+mod import_steps;
 #[path = "cli/outbox.rs"]
 mod outbox;
 #[path = "cli/output.rs"]

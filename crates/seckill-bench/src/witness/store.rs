@@ -65,6 +65,21 @@ impl StoreWitness {
         Ok(row.unwrap_or_default())
     }
 
+    /// Which of the orders `ids` have a row.
+    pub async fn which_are_there(
+        &mut self,
+        ids: impl Iterator<Item = &OrderId>,
+    ) -> Result<Vec<OrderId>, Failure> {
+        let ids: Vec<String> = ids.map(|id| format!("x'{}'", id.uuid().simple())).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!("SELECT id FROM orders WHERE id IN ({})", ids.join(","));
+        let found: Vec<Vec<u8>> =
+            self.connection.query(statement).await.map_err(|error| unreachable(&error))?;
+        Ok(found.iter().filter_map(|id| OrderId::from_slice(id)).collect())
+    }
+
     /// All that MySQL holds of `sale`, as of one moment.
     pub async fn read(&mut self, sale: &SaleId) -> Result<StoreState, Failure> {
         self.statement("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY").await?;

@@ -24,7 +24,7 @@ const SSL: &str = "ssl://";
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     if settings.orders_topic == settings.dead_letter_topic {
         // A dead letter would be read as an order event, and become one again, for ever.
-        return Err(LogError::Config("the orders topic and the dead-letter topic must differ".into()));
+        return Err(LogError::Config("SECKILL_DEAD_LETTER_TOPIC: must not be SECKILL_ORDERS_TOPIC".into()));
     }
     let brokers = Address::of(&settings.kafka_brokers);
     let mut config = ClientConfig::new();
@@ -84,8 +84,8 @@ pub(super) fn group_member(
         .set("auto.commit.interval.ms", "200")
         // A group without offsets has written nothing: skipping what is there would lose orders.
         .set("auto.offset.reset", "earliest")
-        // The partitions of a consumer that was killed move within ten seconds.
-        .set("session.timeout.ms", "10000")
+        // The partitions of a consumer that was killed move within so long; brokers allow no less by default.
+        .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1000")
         .set("max.poll.interval.ms", "300000")
         // New partitions, and a topic made after the start, are found soon.

@@ -19,6 +19,13 @@ pub const EXIT_USAGE: i32 = 64;
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
+impl SettingsError {
+    /// Says that `setting` cannot be used, and why; `why` must not repeat a secret.
+    pub fn of(setting: &str, why: impl std::fmt::Display) -> Self {
+        Self(format!("{setting}: {why}"))
+    }
+}
+
 /// Reads the settings of this process or ends it: `--help` and `--version` with 0, anything wrong with one
 /// line on stderr and [`EXIT_USAGE`].
 pub fn parse<T: Parser>() -> T {

@@ -45,8 +45,12 @@ pub(super) type Connection = AsyncMysqlConnection;
 /// consumers who insert different orders into one gap wait for each other, or deadlock. Here every
 /// decision is made under the lock of its sale's row, so the gaps need no protection, and a plain read
 /// behind that lock must see what the last holder committed. (A snapshot asks for `REPEATABLE READ`.)
+///
+/// `wait_timeout`: a machine that vanishes in the middle of a transaction leaves the locks of its rows behind, and
+/// by default the server believes in it for eight hours. No call of ours is silent for as long as this (it ends
+/// after [`StoreOptions::answer_within`](super::StoreOptions)); what lies in a pool for longer is made anew.
 const SESSION_SETTINGS: &str = "\
-    SET SESSION innodb_lock_wait_timeout = 5, time_zone = '+00:00', \
+    SET SESSION innodb_lock_wait_timeout = 5, wait_timeout = 15, time_zone = '+00:00', \
     sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'; \
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
