@@ -21,7 +21,7 @@ def arguments():
     known = list(curves.ALL) if given.growth else PARTS
     for part in given.only or []:
         if part not in known:
-            parser.error(f"no such part: {part}; there are {', '.join(known)}")
+            parser.exit(64, f"bench: no such part: '{part}'; there are {', '.join(known)}\n")
     given.parts = given.only or known
     return given
 

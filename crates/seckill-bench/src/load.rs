@@ -124,6 +124,7 @@ struct Door {
     opened: Instant,
     closes: Option<Instant>,
     between: Option<Duration>,
+    shut: Arc<AtomicBool>,
 }
 
 impl Door {
@@ -132,7 +133,8 @@ impl Door {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let due = self.between.map(|between| self.opened + between.mul_f64(number as f64));
         let starts = due.unwrap_or_else(Instant::now);
-        let still_open = self.closes.is_none_or(|closes| starts < closes);
+        let still_open =
+            self.closes.is_none_or(|closes| starts < closes) && !self.shut.load(Ordering::Relaxed);
         (number < self.buyers && still_open).then_some((number, due))
     }
 }
@@ -154,6 +156,16 @@ pub async fn run(
     args: &LoadArgs,
     history: Option<PathBuf>,
     database: Option<&str>,
+) -> Result<Finished, Failure> {
+    run_until_shut(args, history, database, Arc::default()).await
+}
+
+/// The same, but nobody new starts to buy once `shut` is set.
+pub async fn run_until_shut(
+    args: &LoadArgs,
+    history: Option<PathBuf>,
+    database: Option<&str>,
+    shut: Arc<AtomicBool>,
 ) -> Result<Finished, Failure> {
     let mut targets = Vec::new();
     for url in &args.url {
@@ -182,7 +194,7 @@ pub async fn run(
     });
     let following = confirm::follow(&run, database)?;
     let recording = record(&run, history);
-    let senders = send(args, &run, &targets).map_err(|error| Failure::Other(error.into()))?;
+    let senders = send(args, &run, &targets, shut).map_err(|error| Failure::Other(error.into()))?;
     watch(args, &run, &senders, database).await;
     let took = run.began.elapsed();
     for sender in senders {
@@ -216,7 +228,12 @@ fn record(run: &Arc<Run>, history: Option<PathBuf>) -> JoinHandle<io::Result<Mea
 }
 
 /// Starts the sending threads. Each has a runtime of its own: nothing is handed from one to the other.
-fn send(args: &LoadArgs, run: &Arc<Run>, targets: &[Target]) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+fn send(
+    args: &LoadArgs,
+    run: &Arc<Run>,
+    targets: &[Target],
+    shut: Arc<AtomicBool>,
+) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
     let opened = Instant::now();
     let door = Arc::new(Door {
         next: AtomicU64::new(0),
@@ -224,6 +241,7 @@ fn send(args: &LoadArgs, run: &Arc<Run>, targets: &[Target]) -> io::Result<Vec<J
         opened,
         closes: args.duration.map(|duration| opened + duration),
         between: args.rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
+        shut,
     });
     let requests = |target: &Target| Arc::new(Requests::render(&run.crowd, &target.host));
     let targets: Vec<(Target, Arc<Requests>)> =
@@ -301,6 +319,7 @@ mod tests {
             opened,
             closes: closes_in.map(|span| opened + span),
             between: rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
+            shut: Arc::default(),
         }
     }
 
@@ -315,6 +334,14 @@ mod tests {
     fn nobody_is_due_after_the_door_closes() {
         let door = door(MAX_BUYERS, Some(Duration::from_secs(2)), Some(10));
         assert_eq!(std::iter::from_fn(|| door.next()).count(), 20);
+    }
+
+    #[test]
+    fn nobody_comes_through_a_door_that_is_shut() {
+        let door = door(3, None, None);
+        assert!(door.next().is_some());
+        door.shut.store(true, Ordering::Relaxed);
+        assert!(door.next().is_none());
     }
 
     #[test]

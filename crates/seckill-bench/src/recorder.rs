@@ -44,7 +44,7 @@ pub enum Kind {
     Refused,
     /// 429 and 503: nothing done, try again.
     TryAgain,
-    /// An answer that CONTRACT.md does not know.
+    /// An answer that the interface does not describe.
     Unclear,
     /// Sent, no answer.
     Unknown,

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, TableComponent, presets::UTF8_HORIZONTAL_ONLY};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -158,8 +158,7 @@ impl Summary {
 
     /// Throughput and latency as a table.
     pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
+        let mut table = ruled_table();
         table.set_header(["answer", "count", "per second", "p50 ms", "p90 ms", "p99 ms", "max ms"]);
         for row in &self.outcomes {
             let number = |value: f64| format!("{value:.1}");
@@ -214,10 +213,17 @@ fn cpu_micros() -> Option<f64> {
     Some((user + system) as f64 * MICROS_A_TICK)
 }
 
+/// A table with a rule above, below and under its header, and none between its rows.
+fn ruled_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
+    table
+}
+
 /// The promises as a table, with examples of those that are broken.
 pub fn promises_table(findings: &[Finding]) -> String {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    let mut table = ruled_table();
     table.set_header(["promise", "check", "what", "expected", "found", "ok"]);
     for finding in findings {
         table.add_row([

@@ -20,6 +20,7 @@ mod range;
 mod raw_event;
 mod subscriber;
 pub mod topics;
+mod traced;
 
 pub use self::{
     error::{Delivery, ErrorCode, InvalidPosition, LogError, Position, PublishError},
@@ -27,4 +28,5 @@ pub use self::{
     publisher::{OrderPublisher, PublisherLimits},
     raw_event::{DEAD_LETTER_HEADERS, RawEvent},
     subscriber::OrderSubscriber,
+    traced::{processing, receiving},
 };
