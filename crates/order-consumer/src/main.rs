@@ -72,13 +72,13 @@ async fn main() -> ExitCode {
     traces.stop();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<SettingsError>() {
-            Some(wrong) => settings::exit_with(wrong),
-            None => {
-                tracing::error!("{error:#}");
-                ExitCode::FAILURE
+        Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
             }
-        },
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -36,13 +36,13 @@ fn main() -> ExitCode {
     traces.stop();
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<SettingsError>() {
-            Some(wrong) => settings::exit_with(wrong),
-            None => {
-                eprintln!("seckill-api: {error:#}");
-                ExitCode::FAILURE
+        Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
             }
-        },
+            eprintln!("seckill-api: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

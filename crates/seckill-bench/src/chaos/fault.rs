@@ -20,6 +20,7 @@ pub enum Fault {
     RedisMemory,
     MysqlKill,
     MysqlLock,
+    KillWhileLocked,
     MysqlReadOnly,
     MysqlDeadlocks,
     KafkaKill,
@@ -88,7 +89,7 @@ const fn traits(
 
 impl Fault {
     /// All of them, in the order in which they strike.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::KillApi,
         Self::KillConsumer,
         Self::KillKeeper,
@@ -104,6 +105,7 @@ impl Fault {
         Self::RedisMemory,
         Self::MysqlKill,
         Self::MysqlLock,
+        Self::KillWhileLocked,
         Self::MysqlReadOnly,
         Self::MysqlDeadlocks,
         Self::KafkaKill,
@@ -132,7 +134,7 @@ impl Fault {
             Self::RollingRestart => traits("rolling-restart", "SIGTERM and start of each process, one after the other", 10, (1, 2), (0, 500), (0, 500)),
             Self::StopApi => traits("stop-api", "SIGSTOP of an API, then SIGCONT", 30, (0, 1), (4_000, 6_000), (60_000, 60_000)),
             Self::StopConsumer => traits("stop-consumer", "SIGSTOP of a consumer, then SIGCONT", 30, (0, 1), (11_000, 12_000), (60_000, 60_000)),
-            Self::StopKeeper => traits("stop-keeper", "SIGSTOP of the keeper and FLUSHALL, then SIGCONT", 30, (0, 1), (12_000, 15_000), (60_000, 60_000)),
+            Self::StopKeeper => traits("stop-keeper", "SIGSTOP of the keeper in the middle of a rebuild, then SIGCONT", 30, (1, 1), (34_000, 35_000), (60_000, 60_000)),
             Self::RedisKill => traits("redis-kill", "kill -9 of Redis, started again", 15, (1, 3), (200, 1500), (200, 5_000)),
             Self::RedisOldCopy => traits("redis-old-copy", "kill -9 of Redis, started with a copy of its AOF made before", 15, (1, 3), (800, 2_000), (800, 4_000)),
             Self::RedisFlush => traits("redis-flush", "FLUSHALL", 15, (1, 3), (100, 500), (100, 500)),
@@ -141,6 +143,7 @@ impl Fault {
             Self::RedisMemory => traits("redis-memory", "CONFIG SET maxmemory below what is used", 15, (0, 2), (1_500, 4_000), (1_500, 6_000)),
             Self::MysqlKill => traits("mysql-kill", "kill -9 of MySQL, started again", 30, (1, 3), (500, 3_000), (500, 8_000)),
             Self::MysqlLock => traits("mysql-lock", "LOCK TABLES orders WRITE, sales WRITE", 30, (0, 2), (2_000, 5_000), (5_000, 15_000)),
+            Self::KillWhileLocked => traits("kill-while-locked", "kill -9 of all consumers while they wait for locked tables", 30, (1, 2), (500, 1_500), (500, 1_500)),
             Self::MysqlReadOnly => traits("mysql-read-only", "SET GLOBAL read_only = 1", 30, (0, 2), (2_000, 4_000), (3_000, 10_000)),
             Self::MysqlDeadlocks => traits("mysql-deadlocks", "transactions that deadlock with the consumers'", 30, (0, 2), (3_000, 5_000), (5_000, 10_000)),
             Self::KafkaKill => traits("kafka-kill", "kill -9 of Kafka, started again", 30, (1, 3), (500, 3_000), (500, 8_000)),
@@ -195,6 +198,7 @@ impl Fault {
                 | Self::StopConsumer
                 | Self::MysqlKill
                 | Self::MysqlLock
+                | Self::KillWhileLocked
                 | Self::MysqlReadOnly
                 | Self::MysqlDeadlocks
                 | Self::Poison

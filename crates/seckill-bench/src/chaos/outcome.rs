@@ -84,6 +84,13 @@ impl Outcome {
         }
     }
 
+    /// A round that could not be played to its end.
+    pub fn failed(round: &Round, error: &anyhow::Error) -> Self {
+        let mut outcome = Self::of(round, Vec::new());
+        outcome.problems.push(format!("{error:#}"));
+        outcome
+    }
+
     /// The faults of all strikes.
     pub fn faults(&self) -> impl Iterator<Item = Fault> {
         self.strikes.iter().flat_map(|strike| strike.faults.iter().copied())

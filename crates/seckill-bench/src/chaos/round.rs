@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use seckill_core::sale::SaleId;
 
 use super::{
+    cancel::cancel_some,
     clients,
     fault::{Fault, Needs},
     outcome::{Outcome, StrikeReport},
@@ -44,8 +45,9 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(60);
 /// How long an answer may take before its outcome counts as unknown.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
-/// A sale of this round, and what its buyers were told.
-struct OnSale {
+/// A sale, and what its buyers were told.
+#[derive(Debug)]
+pub struct OnSale {
     sale: SaleId,
     histories: Vec<PathBuf>,
 }
@@ -81,10 +83,13 @@ pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Re
     probe.finish()?;
 
     let mut outcome = Outcome::of(round, strikes);
+    // A log that was made anew does not tell of what was in the old one.
+    let orders = Some(orders).filter(|_| !round.faults().contains(&Fault::TopicDeleted));
     // A process that does not stand up any more is no reason to look at nothing.
     if let Err(error) = world.make_whole().await {
         outcome.problems.push(format!("{error:#}"));
     }
+    cancel_some(world, &plenty, &History::read(&told_plenty)?).await?;
     for on_sale in [
         OnSale {
             sale: plenty,
@@ -92,7 +97,7 @@ pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Re
         },
         OnSale { sale: scarce, histories: vec![told_scarce] },
     ] {
-        check(world, &on_sale, &orders, &mut outcome).await?;
+        check(world, &on_sale, orders.as_ref(), &mut outcome).await?;
     }
     if let Some(told) = &overload {
         let (note, problems) = clients::judge(&History::read(told)?);
@@ -100,6 +105,28 @@ pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Re
         outcome.problems.extend(problems);
     }
     check_dead_letters(world, round, dead_letters, &mut outcome).await?;
+    Ok(outcome)
+}
+
+/// Sells so many orders of one sale, as fast as it goes: what a ledger that is rebuilt has to hold.
+pub async fn hold(world: &mut World, orders: u64) -> anyhow::Result<OnSale> {
+    world.make_whole().await?;
+    let sale = world.create_sale("held", orders).await?;
+    let told = world.folder.join("held.jsonl");
+    let crowd = LoadArgs {
+        buyers: Some(orders),
+        rate: None,
+        ..crowd_args(&world.processes.api_urls(), sale.clone())
+    };
+    load::run(&crowd, Some(told.clone()), None).await.context("the load generator failed")?;
+    Ok(OnSale { sale, histories: vec![told] })
+}
+
+/// Checks once more what [`hold`] has sold, after everything that came since.
+pub async fn check_held(world: &World, held: &OnSale) -> anyhow::Result<Outcome> {
+    let round = Round { name: "held throughout".to_owned(), scarce: 0, strikes: Vec::new() };
+    let mut outcome = Outcome::of(&round, Vec::new());
+    check(world, held, None, &mut outcome).await?;
     Ok(outcome)
 }
 
@@ -188,10 +215,11 @@ async fn strike_once(
     })
 }
 
+/// Checks every promise of one sale; what the log tells of it only where it is told from where on to read.
 async fn check(
     world: &World,
     on_sale: &OnSale,
-    starts: &Offsets,
+    starts: Option<&Offsets>,
     outcome: &mut Outcome,
 ) -> anyhow::Result<()> {
     let told = read_histories(&on_sale.histories)?;
@@ -199,8 +227,7 @@ async fn check(
     let mut witness =
         Witness::connect(&world.place.database_url, &world.place.redis_url, on_sale.sale.clone()).await?;
     let (store, ledger) = witness.read().await?;
-    // A log that was made anew does not tell of what was in the old one.
-    if !outcome.faults().any(|fault| fault == Fault::TopicDeleted) {
+    if let Some(starts) = starts {
         let log = world.log.orders_of(on_sale.sale.clone(), starts.clone()).await?;
         findings.push(promises::unlogged(&told, &store, &log));
     }

@@ -1,6 +1,6 @@
 //! How each fault is done, and how it is undone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -16,6 +16,12 @@ use super::{
 
 /// How long a consumer of the storm lives, and how long it is away.
 const COME_AND_GO: Duration = Duration::from_secs(2);
+
+/// How long it takes until every consumer waits for a locked table; offsets are committed meanwhile, every 200 ms.
+const UNTIL_ALL_WAIT: Duration = Duration::from_millis(1_500);
+
+/// How long a repair may take to succeed.
+const REPAIR_WITHIN: Duration = Duration::from_secs(20);
 
 /// Memory below what any Redis needs: nothing more can be written.
 const TOO_LITTLE_MEMORY: &str = "1mb";
@@ -46,6 +52,15 @@ pub async fn begin(world: &mut World, blow: &Blow, sale: &str, lasts: Duration) 
         Fault::RedisMemory => world.redis(&["CONFIG", "SET", "maxmemory", TOO_LITTLE_MEMORY]).await,
         Fault::MysqlKill => world.services.signal(Service::Mysql, "KILL").await,
         Fault::MysqlLock => mysql::lock_tables(world).await,
+        Fault::KillWhileLocked => {
+            mysql::lock_tables(world).await?;
+            // By then each consumer has a batch that it cannot write.
+            tokio::time::sleep(UNTIL_ALL_WAIT).await;
+            for consumer in world.processes.names(Kind::Consumer) {
+                world.processes.kill(&consumer).await?;
+            }
+            Ok(())
+        }
         Fault::MysqlReadOnly => mysql::set_read_only(world, true).await,
         Fault::MysqlDeadlocks => {
             let connection = world.mysql_root().await?;
@@ -109,7 +124,7 @@ pub const fn order_of_ending(fault: Fault) -> u8 {
     match fault {
         Fault::RedisKill | Fault::MysqlKill | Fault::KafkaKill => 0,
         Fault::RedisOldCopy | Fault::KafkaStop => 1,
-        Fault::MysqlLock => 2,
+        Fault::MysqlLock | Fault::KillWhileLocked => 2,
         Fault::RedisMemory | Fault::MysqlReadOnly => 3,
         _ => 4,
     }
@@ -126,19 +141,14 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         Fault::RedisKill => world.services.start(Service::Redis).await,
         Fault::RedisMemory => world.redis(&["CONFIG", "SET", "maxmemory", "0"]).await,
         Fault::MysqlKill => world.services.start(Service::Mysql).await,
-        Fault::MysqlLock => {
+        Fault::MysqlLock | Fault::KillWhileLocked => {
             world.locks = None;
-            Ok(())
+            start_all(world)
         }
         Fault::MysqlReadOnly => mysql::set_read_only(world, false).await,
         Fault::KafkaKill => world.services.start(Service::Kafka).await,
         Fault::KafkaStop => world.services.signal(Service::Kafka, "CONT").await,
-        Fault::KillApi | Fault::KillConsumer | Fault::KillKeeper => {
-            for name in world.processes.all() {
-                world.processes.start(&name)?;
-            }
-            Ok(())
-        }
+        Fault::KillApi | Fault::KillConsumer | Fault::KillKeeper => start_all(world),
         Fault::StopApi | Fault::StopConsumer | Fault::StopKeeper => {
             for name in world.processes.all() {
                 world.processes.signal(&name, "CONT").await?;
@@ -147,8 +157,7 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         }
         Fault::TopicDeleted => {
             world.admin(&["topics", "create"]).await?;
-            // What was decided and not yet written is in the ledger alone now: docs/runbook.md.
-            world.admin(&["reconcile", "--repair"]).await
+            repair(world).await
         }
         Fault::RedisLostReplies
         | Fault::KafkaLostReplies
@@ -167,6 +176,26 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         | Fault::Poison
         | Fault::Rebalance => Ok(()),
     }
+}
+
+/// What was decided and not yet written is in the ledger alone: an operator has it published again. The leaders of a
+/// topic that was just made are not known everywhere at once.
+async fn repair(world: &World) -> anyhow::Result<()> {
+    let ends = Instant::now() + REPAIR_WITHIN;
+    loop {
+        let repaired = world.admin(&["reconcile", "--repair", "--yes"]).await;
+        if repaired.is_ok() || Instant::now() >= ends {
+            return repaired;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn start_all(world: &mut World) -> anyhow::Result<()> {
+    for name in world.processes.all() {
+        world.processes.start(&name)?;
+    }
+    Ok(())
 }
 
 fn one_of(names: &[String], pick: usize) -> String {

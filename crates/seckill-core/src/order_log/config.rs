@@ -70,8 +70,8 @@ pub(super) fn group_member(
         .set("auto.commit.interval.ms", "200")
         // A group without offsets has written nothing: skipping what is there would lose orders.
         .set("auto.offset.reset", "earliest")
-        // The partitions of a consumer that was killed move within ten seconds.
-        .set("session.timeout.ms", "10000")
+        // The partitions of a consumer that was killed move within so long; brokers allow no less by default.
+        .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "1000")
         .set("max.poll.interval.ms", "300000")
         // New partitions, and a topic made after the start, are found soon.
