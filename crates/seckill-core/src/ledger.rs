@@ -39,7 +39,7 @@ pub use self::{
     record::{LedgerOrder, RecordState},
     reserve::ReserveOutcome,
 };
-use crate::{sale::SaleId, settings::SettingsError};
+use crate::{address::Address, sale::SaleId, settings::SettingsError};
 
 /// The longest time from the start of a reservation to the acknowledgement of its event within which the
 /// order is answered `accepted`; later it is `pending`. A constant, not a setting: a rebuild of the ledger
@@ -80,7 +80,7 @@ pub struct StockLedger {
 }
 
 impl StockLedger {
-    /// A ledger at `url` (`redis://…` or `rediss://…`). Connects when it is first used.
+    /// A ledger at `url` (`redis://…` or `rediss://…`, see [`crate::address`]). Connects when it is first used.
     pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, SettingsError> {
         Self::answering_within(RESPONSE_TIMEOUT, url, max_connections)
     }
@@ -96,7 +96,9 @@ impl StockLedger {
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let manager = Manager::new_with_config(url.expose_secret(), config).map_err(|_| unusable())?;
+        let place = Address::of(url.expose_secret()).of_redis();
+        let place = place.map_err(|why| SettingsError::of("REDIS_URL", why))?;
+        let manager = Manager::new_with_config(place, config).map_err(|_| unusable())?;
         let pool = Pool::builder(manager)
             .max_size(max_connections)
             .wait_timeout(Some(CONNECT_TIMEOUT))

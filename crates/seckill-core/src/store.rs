@@ -36,7 +36,6 @@ mod write;
 use std::{sync::Arc, time::Duration};
 
 use diesel_async::pooled_connection::deadpool::Pool;
-use mysql_async::Opts;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
@@ -62,7 +61,7 @@ pub use write::{IncomingEvent, WriteOutcome, record_write};
 pub(crate) use session::establish as connect_for_tests;
 use session::{Connection, Session};
 
-use crate::settings::SettingsError;
+use crate::{address::Address, settings::SettingsError};
 
 /// How an [`OrderStore`] uses its database.
 #[derive(Clone, Copy, Debug)]
@@ -95,11 +94,11 @@ pub struct OrderStore {
 }
 
 impl OrderStore {
-    /// A store at `url` (`mysql://user:password@host:port/database`). Connects when first used.
+    /// A store at `url` (`mysql://user:password@host:port/database`, see [`crate::address`]). Connects when first used.
     pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, SettingsError> {
         // Read now, as the first connection will read it: a mistake in it never mends itself.
         let unusable = |why: String| SettingsError::of("DATABASE_URL", why);
-        Opts::from_url(url.expose_secret()).map_err(|error| unusable(error.to_string()))?;
+        Address::of(url.expose_secret()).of_mysql().map_err(unusable)?;
         let pool =
             session::pool(url, options.max_connections).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { pool, url: Arc::new(url.clone()), options })

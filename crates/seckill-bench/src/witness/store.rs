@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use mysql_async::{Conn, Opts, Row, prelude::Queryable};
+use mysql_async::{Conn, Row, prelude::Queryable};
 use seckill_core::{
+    address::Address,
     order::{OrderId, OrderStatus, Units},
     sale::SaleId,
 };
@@ -25,7 +26,8 @@ impl StoreWitness {
     /// Connects.
     pub async fn connect(url: &str) -> Result<Self, Failure> {
         // The URL holds a password: it is not repeated in the message.
-        let opts = Opts::from_url(url).map_err(|error| Failure::Usage(format!("DATABASE_URL: {error}")))?;
+        let opts =
+            Address::of(url).of_mysql().map_err(|error| Failure::Usage(format!("DATABASE_URL: {error}")))?;
         let connection = tokio::time::timeout(CONNECT_WITHIN, Conn::new(opts))
             .await
             .map_err(|_| Failure::Unreachable("MySQL (DATABASE_URL): no answer in 5 s".into()))?

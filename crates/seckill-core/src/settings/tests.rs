@@ -93,6 +93,47 @@ fn p6_mistyped_secrets_are_not_shown() {
         assert!(!line.contains("hunter2") && !line.contains('\n'), "{line}");
     }
     assert!(read(&["--databse-url=x"]).unwrap_err().starts_with("--databse-url: "));
+    // The space is missing.
+    for (argument, shown) in [
+        ("--database-urlmysql://me:hunter2@host/db", "--database-url…: "),
+        ("--redis-urlhunter", "--redis-url…: "),
+        ("--databse-urlmysql://me:hunter2@host/db", "--databse-urlmysql…: "),
+    ] {
+        let line = read(&[argument]).unwrap_err();
+        assert!(line.starts_with(shown) && !line.contains("hunter"), "{line}");
+    }
+}
+
+#[test]
+fn brokers_are_spoken_to_by_tls_all_or_none() {
+    for good in ["a:9092", "a:9092, b:9093", "[::1]:9092", "ssl://a:9093", "ssl://a:1,ssl://b:2"] {
+        assert!(read(&["--kafka-brokers", good]).is_ok(), "{good}");
+    }
+    for bad in
+        ["a", "a:x", ":9092", "tcp://a:9092", "ssl://a:1,b:2", "a:1,ssl://b:2", "ssl://", "a:1?ssl_ca=/x"]
+    {
+        assert!(read(&["--kafka-brokers", bad]).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn p6_an_authority_that_cannot_be_read_is_said_at_once() {
+    let settings = read(&[
+        "--redis-url=rediss://:hunter2@host/1?ssl_ca=/no/such.pem",
+        "--database-url=mysql://me:hunter2@host/db?ssl_ca=/no/such.pem",
+    ])
+    .unwrap();
+    for error in [settings.redis.url().unwrap_err(), settings.database.url().unwrap_err()] {
+        let error = error.to_string();
+        assert!(
+            error.contains("_URL: ssl_ca: cannot read /no/such.pem") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
+    let plain = read(&["--redis-url", "redis://:hunter2@host/1?ssl_ca=/no/such.pem"]).unwrap();
+    assert_eq!(plain.redis.url().unwrap_err().to_string(), "REDIS_URL: ssl_ca goes with rediss://");
+    let line = read(&["--kafka-brokers", "ssl://a:1?ssl_ca=/no/such.pem"]).unwrap_err();
+    assert!(line.contains("KAFKA_BROKERS") && line.contains("/no/such.pem"), "{line}");
 }
 
 #[derive(Parser)]
