@@ -29,7 +29,7 @@ use tokio::{
 use self::{
     measures::PurchaseMeasures,
     sold_out::SoldOutMemory,
-    ticket::{Decision, Desk, Resolution, Ticket},
+    ticket::{Claim, Decision, Desk, Resolution, Ticket},
 };
 use crate::{reading::Readings, refusal::Refusal};
 
@@ -84,10 +84,15 @@ impl Purchases {
             sold_out: Arc::clone(&sold_out),
             measures: Arc::clone(&measures),
         };
-        let (queue, task) =
-            ReservationQueue::start(ledger, capacity, settled_receiver, move |order, ticket, outcome| {
+        let (queue, task) = ReservationQueue::start(
+            ledger,
+            capacity,
+            settled_receiver,
+            Ticket::admit,
+            move |order, ticket, outcome| {
                 desk.decided(&order.sale, ticket, outcome);
-            });
+            },
+        );
         (Self { queue, settled, publisher, secret, sold_out, readings, measures }, task)
     }
 
@@ -122,7 +127,9 @@ impl Purchases {
         let deadline = Instant::now() + ACCEPT_WITHIN;
         let (sender, receiver) = oneshot::channel();
         let decision = Decision::default();
+        let claim = Claim::default();
         let ticket = Ticket {
+            claim: claim.clone(),
             resolution: sender,
             decision: decision.clone(),
             deadline,
@@ -132,6 +139,8 @@ impl Purchases {
         self.queue.submit(reservation, ticket).map_err(|_| Refusal::Overloaded)?;
         let resolution = match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(resolution)) => resolution,
+            // It waits still: nothing was done, and now nothing will be.
+            Ok(Err(_)) | Err(_) if claim.take() => Resolution::Refused(Refusal::Overloaded),
             // Too late, or the process is at its end: whatever was decided is in the decision.
             Ok(Err(_)) | Err(_) => Resolution::Unacknowledged,
         };
