@@ -17,6 +17,7 @@ use seckill_core::{
     order::{IdempotencyKey, Order, OrderId, OrderIdSecret, OrderRequest, OrderStatus},
     order_log::{OrderPublisher, Position},
     sale::SaleId,
+    traces::TraceContext,
 };
 use tokio::{
     sync::{
@@ -43,6 +44,8 @@ pub struct Purchase {
     pub key: Option<IdempotencyKey>,
     /// Whether the answer must say where in the order log the order is.
     pub wants_position: bool,
+    /// The request's place in its trace, if that is recorded.
+    pub trace: Option<TraceContext>,
 }
 
 /// An order that stands, or may stand.
@@ -84,16 +87,20 @@ impl Purchases {
             sold_out: Arc::clone(&sold_out),
             measures: Arc::clone(&measures),
         };
-        let (queue, task) =
-            ReservationQueue::start(ledger, capacity, settled_receiver, move |order, ticket, outcome| {
-                desk.decided(&order.sale, ticket, outcome);
-            });
+        let (queue, task) = ReservationQueue::start(
+            ledger,
+            capacity,
+            settled_receiver,
+            move |order, ticket, outcome, call| {
+                desk.decided(&order, ticket, outcome, call);
+            },
+        );
         (Self { queue, settled, publisher, secret, sold_out, readings, measures }, task)
     }
 
     /// Takes an order, or says why not. Dropping the future does not undo anything.
     pub async fn place(&self, purchase: Purchase) -> Result<Placed, Refusal> {
-        let Purchase { sale, request, key, wants_position } = purchase;
+        let Purchase { sale, request, key, wants_position, trace } = purchase;
         // A request with a key may be the retry of a winner, whose order is there although all is sold.
         if key.is_none() && self.sold_out.knows(&sale, request.quantity.units()) {
             self.measures.sold_out_from_memory();
@@ -109,7 +116,7 @@ impl Purchases {
         let reservation = Reservation { sale, id, request };
         // Kept for the answer in case that the ledger gives none in time.
         let asked = reservation.clone();
-        let (resolution, decision) = self.reserve(reservation, wants_position).await?;
+        let (resolution, decision) = self.reserve(reservation, wants_position, trace).await?;
         self.answer(asked, resolution, decision, key.is_some()).await
     }
 
@@ -118,6 +125,7 @@ impl Purchases {
         &self,
         reservation: Reservation,
         wants_position: bool,
+        trace: Option<TraceContext>,
     ) -> Result<(Resolution, Decision), Refusal> {
         let deadline = Instant::now() + ACCEPT_WITHIN;
         let (sender, receiver) = oneshot::channel();
@@ -127,6 +135,7 @@ impl Purchases {
             decision: decision.clone(),
             deadline,
             wants_position,
+            trace,
             settled: self.settled.clone(),
         };
         self.queue.submit(reservation, ticket).map_err(|_| Refusal::Overloaded)?;
@@ -162,6 +171,7 @@ impl Purchases {
         } else if !matches!(resolution, Resolution::Known) {
             order.status = OrderStatus::Pending;
         }
+        tracing::debug!(order = %order.id, sale = %order.sale, status = order.status.as_str(), "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
         Ok(Placed { order, replayed: decided.replayed && keyed, position })
     }

@@ -20,12 +20,13 @@ use tokio::task::JoinSet;
 
 use crate::{
     buyer::{Client, Fate, Run, Tally},
+    confirm::{self, Followed, Seen},
     exit::Failure,
     hook::Hook,
     http::{Connection, Target},
     progress::Progress,
     recorder::{Measures, Recorder},
-    request::{Crowd, MAX_BUYERS},
+    request::{Crowd, MAX_BUYERS, Requests},
 };
 
 /// How often the main thread looks how far the sale is.
@@ -40,6 +41,9 @@ pub struct LoadArgs {
     /// The sale to buy in
     #[arg(long)]
     pub sale: SaleId,
+    /// Further sales, by commas, that buyers turn to in turns with the first (for which there is no check)
+    #[arg(long, value_name = "SALE", value_delimiter = ',')]
+    pub also_in: Vec<SaleId>,
     /// How many buyers order, each once
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_BUYERS), required_unless_present = "duration")]
     pub buyers: Option<u64>,
@@ -58,6 +62,12 @@ pub struct LoadArgs {
     /// Units that each buyer asks for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=Quantity::MAX))]
     pub quantity: Units,
+    /// Characters of a remark that each buyer adds to its order
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=500))]
+    pub remark_length: u16,
+    /// Look for every N-th accepted order in MySQL, and measure when its row is there (needs --database-url)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub follow_every: Option<u64>,
     /// Buyers who start a second; as many as the API bears if not given
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: Option<u64>,
@@ -102,6 +112,8 @@ pub struct Finished {
     pub tally: Tally,
     /// How long it took.
     pub took: Duration,
+    /// When the orders that were followed were in MySQL.
+    pub confirmed: Option<Seen>,
 }
 
 /// Hands out buyers: who is next, and when.
@@ -112,6 +124,7 @@ struct Door {
     opened: Instant,
     closes: Option<Instant>,
     between: Option<Duration>,
+    shut: Arc<AtomicBool>,
 }
 
 impl Door {
@@ -120,7 +133,8 @@ impl Door {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let due = self.between.map(|between| self.opened + between.mul_f64(number as f64));
         let starts = due.unwrap_or_else(Instant::now);
-        let still_open = self.closes.is_none_or(|closes| starts < closes);
+        let still_open =
+            self.closes.is_none_or(|closes| starts < closes) && !self.shut.load(Ordering::Relaxed);
         (number < self.buyers && still_open).then_some((number, due))
     }
 }
@@ -143,6 +157,16 @@ pub async fn run(
     history: Option<PathBuf>,
     database: Option<&str>,
 ) -> Result<Finished, Failure> {
+    run_until_shut(args, history, database, Arc::default()).await
+}
+
+/// The same, but nobody new starts to buy once `shut` is set.
+pub async fn run_until_shut(
+    args: &LoadArgs,
+    history: Option<PathBuf>,
+    database: Option<&str>,
+    shut: Arc<AtomicBool>,
+) -> Result<Finished, Failure> {
     let mut targets = Vec::new();
     for url in &args.url {
         targets.push(Target::resolve(url).await.map_err(Failure::Usage)?);
@@ -153,29 +177,37 @@ pub async fn run(
     let run = Arc::new(Run {
         crowd: Crowd {
             run: format!("{:x}", now.as_millisecond()),
-            sale: args.sale.clone(),
+            sales: std::iter::once(&args.sale).chain(&args.also_in).cloned().collect(),
             quantity: args.quantity,
             keyed_share: args.keyed_share,
             replay_every: args.replay_every,
+            remark_length: args.remark_length.into(),
         },
         answer_within: args.timeout,
         retry_for: args.retry_for,
         began: Instant::now(),
         recorder: Recorder::default(),
+        keeps_history: history.is_some(),
+        followed: args.follow_every.map(Followed::every),
         tally: Tally::default(),
         stop: AtomicBool::new(false),
     });
+    let following = confirm::follow(&run, database)?;
     let recording = record(&run, history);
-    let senders = send(args, &run, &targets).map_err(|error| Failure::Other(error.into()))?;
+    let senders = send(args, &run, &targets, shut).map_err(|error| Failure::Other(error.into()))?;
     watch(args, &run, &senders, database).await;
     let took = run.began.elapsed();
     for sender in senders {
         sender.join().map_err(|_| anyhow::anyhow!("a sending thread panicked"))??;
     }
+    let confirmed = match following {
+        Some(following) => Some(following.end(&run)?),
+        None => None,
+    };
     run.recorder.finish();
     let measures = recording.join().map_err(|_| anyhow::anyhow!("the recording thread panicked"))??;
     let run = Arc::into_inner(run).expect("every thread has ended");
-    Ok(Finished { measures, tally: run.tally, took })
+    Ok(Finished { measures, tally: run.tally, took, confirmed })
 }
 
 /// One server that answers is enough: that others are down may be what is tried out.
@@ -196,7 +228,12 @@ fn record(run: &Arc<Run>, history: Option<PathBuf>) -> JoinHandle<io::Result<Mea
 }
 
 /// Starts the sending threads. Each has a runtime of its own: nothing is handed from one to the other.
-fn send(args: &LoadArgs, run: &Arc<Run>, targets: &[Target]) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+fn send(
+    args: &LoadArgs,
+    run: &Arc<Run>,
+    targets: &[Target],
+    shut: Arc<AtomicBool>,
+) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
     let opened = Instant::now();
     let door = Arc::new(Door {
         next: AtomicU64::new(0),
@@ -204,14 +241,18 @@ fn send(args: &LoadArgs, run: &Arc<Run>, targets: &[Target]) -> io::Result<Vec<J
         opened,
         closes: args.duration.map(|duration| opened + duration),
         between: args.rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
+        shut,
     });
+    let requests = |target: &Target| Arc::new(Requests::render(&run.crowd, &target.host));
+    let targets: Vec<(Target, Arc<Requests>)> =
+        targets.iter().map(|target| (target.clone(), requests(target))).collect();
     let threads = usize::from(args.threads);
     let mut senders = Vec::new();
     for thread in 0..threads {
         let clients: Vec<Client> = (0..usize::from(args.connections))
             .filter(|connection| connection % threads == thread)
             // Neighbours on one thread turn to different servers.
-            .map(|connection| Client::new(Arc::clone(run), targets, connection / threads))
+            .map(|connection| Client::new(Arc::clone(run), &targets, connection / threads))
             .collect();
         let (run, door) = (Arc::clone(run), Arc::clone(&door));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -278,6 +319,7 @@ mod tests {
             opened,
             closes: closes_in.map(|span| opened + span),
             between: rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
+            shut: Arc::default(),
         }
     }
 
@@ -292,6 +334,14 @@ mod tests {
     fn nobody_is_due_after_the_door_closes() {
         let door = door(MAX_BUYERS, Some(Duration::from_secs(2)), Some(10));
         assert_eq!(std::iter::from_fn(|| door.next()).count(), 20);
+    }
+
+    #[test]
+    fn nobody_comes_through_a_door_that_is_shut() {
+        let door = door(3, None, None);
+        assert!(door.next().is_some());
+        door.shut.store(true, Ordering::Relaxed);
+        assert!(door.next().is_none());
     }
 
     #[test]

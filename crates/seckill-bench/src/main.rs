@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`load`], [`buyer`], [`request`], [`http`] | the load generator: the crowd, one buyer, its bytes, the wire |
 //! | [`recorder`], [`history`] | what was asked and answered, measured and kept |
-//! | [`witness`] | what MySQL and Redis hold |
+//! | [`confirm`] | when accepted orders are in MySQL |
+//! | [`witness`] | what MySQL, Redis and Kafka hold |
 //! | [`promises`], [`verify`] | the checks, and when they are made |
 //! | [`progress`], [`report`] | what is shown |
 //! | [`hook`] | commands in the middle of a sale |
-//! | [`floor`] | the bare server of `BENCH.md` |
+//! | [`chaos`] | the fault suite |
+//! | [`floor`] | the bare server that speed is measured against |
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -17,6 +19,8 @@ use seckill_core::settings::{self, Refusal};
 use serde_json::json;
 
 mod buyer;
+mod chaos;
+mod confirm;
 mod exit;
 mod floor;
 mod history;
@@ -61,6 +65,8 @@ enum Command {
     Promises(PromisesArgs),
     /// Both: sell, wait until all is written, check
     Demo(DemoCommand),
+    /// Break things under load, and check every promise (run it by scripts/chaos)
+    Chaos(chaos::ChaosArgs),
     /// Serve as the bare server that speed is measured against
     Floor(floor::FloorArgs),
 }
@@ -119,6 +125,7 @@ fn run(cli: &Cli) -> Result<bool, Failure> {
             Command::Load(command) => load(cli, command).await,
             Command::Promises(args) => promises(cli, args).await,
             Command::Demo(command) => demo(cli, command).await,
+            Command::Chaos(args) => chaos::run(args, cli.json).await,
             Command::Floor(_) => Ok(true),
         }
     })

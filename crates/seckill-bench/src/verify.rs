@@ -19,7 +19,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Where MySQL and Redis are.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct WhereArgs {
     /// MySQL, which holds the truth
     #[arg(

@@ -1,4 +1,4 @@
-//! What MySQL and Redis hold at the end, read without any of the code under test.
+//! What MySQL, Redis and Kafka hold at the end, read without any of the code under test.
 //!
 //! The checker deliberately does not use the adapters of `seckill-core`: a mistake in them would then be
 //! on both sides of the comparison and could not be seen. It says in its own few queries what it expects
@@ -17,8 +17,10 @@ use seckill_core::{
 use crate::exit::Failure;
 
 mod ledger;
+mod log;
 mod store;
 
+pub use log::{LogWitness, Offsets};
 pub use store::StoreWitness;
 
 /// How long a database may take to answer at all.

@@ -55,11 +55,13 @@ pub use original::{OriginalOrder, OriginalOrders};
 pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
-pub use write::{IncomingEvent, WriteOutcome};
+pub use write::{IncomingEvent, WriteOutcome, record_write};
 
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;
 use session::{Connection, Session};
+
+use crate::{address::Address, settings::SettingsError};
 
 /// How an [`OrderStore`] uses its database.
 #[derive(Clone, Copy, Debug)]
@@ -92,13 +94,13 @@ pub struct OrderStore {
 }
 
 impl OrderStore {
-    /// A store at `url` (`mysql://user:password@host:port/database`). Connects when first used.
-    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, StoreError> {
-        // What follows the scheme is read when the first connection is made; this much is known now.
-        if !url.expose_secret().starts_with("mysql://") {
-            return Err(StoreError::Url("it must begin with mysql://".into()));
-        }
-        let pool = session::pool(url, options.max_connections)?;
+    /// A store at `url` (`mysql://user:password@host:port/database`, see [`crate::address`]). Connects when first used.
+    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, SettingsError> {
+        // Read now, as the first connection will read it: a mistake in it never mends itself.
+        let unusable = |why: String| SettingsError::of("DATABASE_URL", why);
+        Address::of(url.expose_secret()).of_mysql().map_err(unusable)?;
+        let pool =
+            session::pool(url, options.max_connections).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { pool, url: Arc::new(url.clone()), options })
     }
 

@@ -102,15 +102,15 @@ pub enum Command {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Load a sale's ledger anew from the log and the store; asks first
+    /// Load the ledger of a sale, or of all, anew from the log and the store; asks first
     ///
-    /// The sale sells nothing meanwhile: three seconds, and as long as the log takes to be written. An
+    /// They sell nothing meanwhile: three seconds, and as long as the log takes to be written. An
     /// order-consumer does it; where none runs, nothing is changed.
     Rebuild {
-        /// The sale
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        /// Only this sale
+        #[arg(conflicts_with = "all")]
         sale: Option<SaleId>,
-        /// Every sale
+        /// Every sale, which is also what no name means
         #[arg(long)]
         all: bool,
         #[command(flatten)]
@@ -209,11 +209,10 @@ pub enum DeadLettersCommand {
     },
     /// Put them into the order log again, as they were; asks first
     Replay {
-        /// The one that is there in the dead-letter topic
-        #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all",
-            required_unless_present_any = ["all", "reason"])]
+        /// Only the one that is there in the dead-letter topic
+        #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all")]
         letter: Option<Position>,
-        /// All of them
+        /// All of them, which is also what no place means
         #[arg(long)]
         all: bool,
         /// All whose reason contains this

@@ -279,7 +279,7 @@ async fn told(
     }
     if survey.bad > SHOWN {
         let more = survey.bad - SHOWN;
-        text.push_str(&format!("\nand {more} more (--json lists {LISTED} of them)"));
+        text.extend(["\nand ", &more.to_string(), " more (--json lists ", &LISTED.to_string(), " of them)"]);
     }
     let json = json!({ "sale": sale, "dryRun": dry_run, "found": survey.found, "new": survey.new,
         "units": survey.units, "imported": imported.unwrap_or(0), "alreadyThere": survey.there, "bad": survey.bad,

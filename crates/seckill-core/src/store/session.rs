@@ -30,10 +30,12 @@ use diesel_async::{
     },
 };
 use futures_util::FutureExt;
+use mysql_async::{Conn, OptsBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::StoreError;
+use crate::address::Address;
 
 pub(super) type Connection = AsyncMysqlConnection;
 
@@ -61,7 +63,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Connects to `url` and applies [`SESSION_SETTINGS`].
 pub(crate) async fn establish(url: &str) -> ConnectionResult<Connection> {
     let connecting = async {
-        let mut connection = Connection::establish(url).await?;
+        let mut connection = connect(url).await?;
         let settings = connection.batch_execute(SESSION_SETTINGS).await;
         settings.map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(connection)
@@ -70,6 +72,19 @@ pub(crate) async fn establish(url: &str) -> ConnectionResult<Connection> {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(ConnectionError::BadConnection("no answer in time".into())),
     }
+}
+
+/// Connects to `url`. Where it names an authority of its own, by the driver itself: diesel-async cannot be told
+/// of one. The options beside that are what diesel-async sets.
+async fn connect(url: &str) -> ConnectionResult<Connection> {
+    let address = Address::of(url);
+    let options = address.of_mysql().map_err(ConnectionError::InvalidConnectionUrl)?;
+    if address.authority.is_none() {
+        return Connection::establish(url).await;
+    }
+    let options = OptsBuilder::from_opts(options).stmt_cache_size(0).client_found_rows(true);
+    let driver = Conn::new(options).await;
+    Connection::try_from(driver.map_err(|error| ConnectionError::BadConnection(error.to_string()))?).await
 }
 
 /// A pool of at most `max_connections` to `url`, empty at first.

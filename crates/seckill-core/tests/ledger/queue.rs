@@ -18,7 +18,7 @@ fn start(
     let (settled, settled_receiver) = mpsc::unbounded_channel();
     let (answers, answers_receiver) = mpsc::unbounded_channel();
     let (queue, _task) =
-        ReservationQueue::start(ledger, 10_000, settled_receiver, move |order, ticket, outcome| {
+        ReservationQueue::start(ledger, 10_000, settled_receiver, move |order, ticket, outcome, _call| {
             answers.send((order, ticket, outcome)).unwrap();
         });
     (queue, settled, answers_receiver)

@@ -16,7 +16,7 @@ use crate::{
     support::{Site, run_beside},
 };
 
-/// The table as TypeORM makes it of the published entity. It has no column of `goods`.
+/// The table as `TypeORM` makes it of the published entity. It has no column of `goods`.
 const TABLE: &str = "CREATE TABLE `order` (
     `id` varchar(36) NOT NULL, `user` varchar(255) NOT NULL, `openid` varchar(255) NOT NULL,
     `remainCount` int NOT NULL, `remark` varchar(255) NOT NULL,

@@ -1,0 +1,201 @@
+//! Clients that behave badly: that reset their connections, are slow, or are far too many.
+
+use std::{
+    fmt::Write,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use seckill_core::sale::SaleId;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::watch, task::JoinSet};
+
+use super::world::UnderWay;
+use crate::{
+    history::History,
+    load::{self, LoadArgs},
+    recorder::Kind,
+};
+
+/// Pause between two connections that are reset.
+const RESET_EVERY: Duration = Duration::from_millis(10);
+/// Slow clients of each API: half of them write slowly, half never read.
+const SLOW: usize = 500;
+/// Pause between two bytes of a slow writer.
+const BYTE_EVERY: Duration = Duration::from_millis(300);
+/// Connections of an overload.
+const CROWD: u16 = 5_000;
+
+/// Sends requests and resets their connections: in their head, in their body, or before the answer. Whether the last
+/// kind got an order nobody knows: their buyers are not in the history.
+pub async fn reset(apis: Vec<SocketAddr>, sale: String, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut number = 0;
+    while !*stop.borrow() {
+        number += 1;
+        let body = format!(r#"{{"user":"reset-{number}","goods":"flash"}}"#);
+        let request = format!(
+            "POST /v1/sales/{sale}/orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: reset-{number}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let length = match number % 3 {
+            0 => request.len(),
+            1 => request.len() - body.len() / 2,
+            _ => request.len() / 3,
+        };
+        if let Ok(mut connection) = TcpStream::connect(apis[number % apis.len()]).await {
+            let _ = connection.write_all(&request.as_bytes()[..length]).await;
+            // Closed at once and with a reset, not after a farewell.
+            let _ = connection.set_zero_linger();
+        }
+        tokio::time::sleep(RESET_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Holds many connections that are hardly used.
+pub async fn slow(apis: Vec<SocketAddr>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let mut clients = JoinSet::new();
+    for api in apis {
+        for number in 0..SLOW {
+            if number.is_multiple_of(2) {
+                clients.spawn(write_slowly(api));
+            } else {
+                clients.spawn(never_read(api));
+            }
+        }
+    }
+    let _ = stop.wait_for(|stop| *stop).await;
+    clients.shutdown().await;
+    Ok(())
+}
+
+async fn write_slowly(api: SocketAddr) {
+    loop {
+        let Ok(mut connection) = TcpStream::connect(api).await else { return };
+        let request =
+            b"POST /v1/sales/none/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{\"user\":\"slow";
+        for byte in request {
+            if connection.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(BYTE_EVERY).await;
+        }
+    }
+}
+
+async fn never_read(api: SocketAddr) {
+    loop {
+        let Ok(mut connection) = TcpStream::connect(api).await else { return };
+        // Goes on until the answers fill all that lies between, and then waits for ever or is cut off.
+        while connection.write_all(b"GET /v1/sales HTTP/1.1\r\nHost: x\r\n\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// A crowd that asks as fast as it can; what it is told goes to `history`.
+pub fn overload(urls: &[String], sale: &str, history: &Path) -> anyhow::Result<UnderWay> {
+    let args = LoadArgs {
+        url: urls.to_vec(),
+        sale: SaleId::parse(sale)?,
+        also_in: Vec::new(),
+        buyers: None,
+        duration: Some(Duration::from_secs(3_600)),
+        connections: CROWD,
+        keyed_share: 0.5,
+        replay_every: None,
+        quantity: 1,
+        remark_length: 0,
+        follow_every: None,
+        rate: None,
+        timeout: Duration::from_secs(10),
+        retry_for: Duration::from_secs(5),
+        threads: 1,
+        hooks: Vec::new(),
+        progress: false,
+    };
+    let history = history.to_owned();
+    let shut = Arc::new(AtomicBool::new(false));
+    let shut_by_us = Arc::clone(&shut);
+    // A runtime of its own: its work must not hold up the one that measures.
+    let crowd = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(load::run_until_shut(&args, Some(history), None, shut)).map_err(anyhow::Error::from)
+    });
+    Ok(UnderWay::begin(|mut stop| async move {
+        let _ = stop.wait_for(|stop| *stop).await;
+        shut_by_us.store(true, Ordering::Relaxed);
+        let joined = tokio::task::spawn_blocking(|| crowd.join()).await?;
+        joined.ok().context("the crowd's thread panicked")?.map(drop)
+    }))
+}
+
+/// Longest time that nearly all answers of an overloaded system may take: what is accepted is accepted within two
+/// seconds or is `pending`, what is refused is refused at once. The rest is the crowd's own, on the same machine.
+const BOUNDED: Duration = Duration::from_secs(4);
+
+/// What an overload came to, and what of it is not as it should be.
+pub fn judge(told: &History) -> (String, Vec<String>) {
+    let mut problems = Vec::new();
+    let mut note = String::from("overload:");
+    for (name, kind) in [("accepted", Kind::Accepted), ("503", Kind::TryAgain)] {
+        let mut took: Vec<u64> = told
+            .attempts
+            .iter()
+            .filter(|attempt| Kind::of(attempt) == kind)
+            .map(|attempt| attempt.end_us - attempt.start_us)
+            .collect();
+        took.sort_unstable();
+        let Some(last) = took.len().checked_sub(1) else { continue };
+        let p99 = Duration::from_micros(took[last * 99 / 100]);
+        let _ = write!(note, " {} {name}, p99 {} ms;", took.len(), p99.as_millis());
+        if p99 > BOUNDED {
+            problems.push(format!("{name}: one in a hundred took {} ms or longer", p99.as_millis()));
+        }
+    }
+    if !told.answers().any(|(_, answer)| answer.is_promise()) {
+        problems.push("nothing was accepted under overload".to_owned());
+    }
+    (note, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Answer, Attempt, Call, Outcome};
+
+    fn refused(took: Duration) -> Attempt {
+        Attempt {
+            call: Call::Order,
+            user: "u".into(),
+            key: None,
+            quantity: 1,
+            turn: 1,
+            start_us: 0,
+            late_us: 0,
+            end_us: u64::try_from(took.as_micros()).unwrap(),
+            at_ms: 0,
+            outcome: Outcome::Answered(Answer {
+                status: 503,
+                code: Some("overloaded".into()),
+                ..Answer::default()
+            }),
+        }
+    }
+
+    #[test]
+    fn p6_a_refusal_that_comes_late_is_a_problem() {
+        let prompt = History { attempts: vec![refused(Duration::from_millis(5)); 100] };
+        let late = History { attempts: vec![refused(Duration::from_secs(9)); 100] };
+        assert_eq!(judge(&prompt).1, ["nothing was accepted under overload"]);
+        assert_eq!(judge(&late).1.len(), 2);
+        assert_eq!(judge(&prompt).0, "overload: 100 503, p99 5 ms;");
+    }
+}

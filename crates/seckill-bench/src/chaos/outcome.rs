@@ -1,0 +1,318 @@
+//! What a round came to, and what a run is told as: a table for people, JSON for machines.
+
+use std::{collections::BTreeMap, fmt::Write, path::Path};
+
+use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use jiff::Timestamp;
+use seckill_core::sale::SaleId;
+use serde::Serialize;
+
+use super::{fault::Fault, schedule::Round};
+use crate::promises::Finding;
+
+/// Shortest fault of which it is asked that orders be accepted while it lasts.
+const LONG_ENOUGH_MS: i64 = 1_000;
+
+/// What one strike came to.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StrikeReport {
+    /// What struck.
+    #[serde(serialize_with = "names")]
+    pub faults: Vec<Fault>,
+    /// When the first blow fell.
+    pub began: Timestamp,
+    /// When the faults were ended.
+    pub ended: Timestamp,
+    /// Seconds from then on until every API accepted orders; none: never.
+    pub accepting: Option<f64>,
+    /// Seconds until the consumers had written all that was in the log, too; none: never.
+    pub recovered: Option<f64>,
+    /// Orders accepted while it lasted.
+    pub accepted_meanwhile: u64,
+    /// Memory of the largest API before and after, in megabytes.
+    pub memory_mb: [u64; 2],
+    /// What went wrong.
+    pub problems: Vec<String>,
+}
+
+fn names<S: serde::Serializer>(faults: &[Fault], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(faults.iter().map(|fault| fault.name()))
+}
+
+/// What one round came to.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// The fault, or both of a pair.
+    pub fault: String,
+    /// Seconds within which it shall be as before.
+    pub target: u64,
+    /// Each strike.
+    pub strikes: Vec<StrikeReport>,
+    /// Orders that were answered `accepted`.
+    pub accepted: u64,
+    /// Orders that were answered `pending`.
+    pub pending: u64,
+    /// Of these: known by now, to stand or not to be.
+    pub resolved: u64,
+    /// What was found by each check, of both sales together.
+    pub found: BTreeMap<&'static str, u64>,
+    /// Dead letters that came meanwhile.
+    pub dead_letters: u64,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+    /// What went wrong, beside the strikes' own problems.
+    pub problems: Vec<String>,
+}
+
+impl Outcome {
+    /// What strikes came to; nothing is checked yet.
+    pub fn of(round: &Round, strikes: Vec<StrikeReport>) -> Self {
+        let target = round.faults().into_iter().map(|fault| fault.target().as_secs()).max();
+        Self {
+            fault: round.name.clone(),
+            target: target.unwrap_or_default(),
+            strikes,
+            accepted: 0,
+            pending: 0,
+            resolved: 0,
+            found: BTreeMap::new(),
+            dead_letters: 0,
+            notes: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A round that could not be played to its end.
+    pub fn failed(round: &Round, error: &anyhow::Error) -> Self {
+        let mut outcome = Self::of(round, Vec::new());
+        outcome.problems.push(format!("{error:#}"));
+        outcome
+    }
+
+    /// The faults of all strikes.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> {
+        self.strikes.iter().flat_map(|strike| strike.faults.iter().copied())
+    }
+
+    /// Adds what was found of one sale; a broken promise is a problem.
+    pub fn add_findings(&mut self, sale: &SaleId, findings: &[Finding]) {
+        for finding in findings {
+            if !finding.ok {
+                let examples = finding.examples.join("; ");
+                self.problems.push(format!(
+                    "{} {}: {sale}: {} {examples}",
+                    finding.promise, finding.name, finding.found
+                ));
+            }
+            // "sold" counts units, not violations.
+            if finding.name != "sold" {
+                *self.found.entry(finding.name).or_default() += finding.found;
+            }
+        }
+    }
+
+    /// The longest recovery; none if a strike was never recovered from.
+    pub fn slowest(&self) -> Option<f64> {
+        self.strikes
+            .iter()
+            .map(|strike| strike.recovered)
+            .try_fold(0.0, |slowest: f64, next| Some(slowest.max(next?)))
+    }
+
+    /// Whether every recovery was as fast as it shall be.
+    pub fn is_in_time(&self) -> bool {
+        self.slowest().is_some_and(|seconds| seconds <= self.target as f64)
+    }
+
+    /// All that went wrong.
+    pub fn all_problems(&self) -> Vec<String> {
+        let mut problems = self.problems.clone();
+        for strike in &self.strikes {
+            problems.extend(strike.problems.iter().cloned());
+            let lasted = strike.ended.as_millisecond() - strike.began.as_millisecond();
+            let must_sell = strike.faults.iter().all(|fault| fault.leaves_orders_accepted());
+            if must_sell && lasted >= LONG_ENOUGH_MS && strike.accepted_meanwhile == 0 {
+                problems.push("no order was accepted while it lasted".to_owned());
+            }
+        }
+        problems
+    }
+
+    fn found(&self, name: &str) -> u64 {
+        self.found.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// What it was drawn from.
+    pub seed: u64,
+    /// When it began.
+    pub began: Timestamp,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether every promise held.
+    pub ok: bool,
+    /// Each round.
+    pub rounds: Vec<Outcome>,
+    /// What could not be tried on this machine, and why.
+    pub skipped: Vec<String>,
+}
+
+impl Report {
+    /// Writes it as JSON.
+    pub fn write(&self, path: &Path) -> anyhow::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
+    }
+
+    /// The table, and below it whatever went wrong.
+    pub fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(UTF8_HORIZONTAL_ONLY);
+        table.set_header([
+            "fault",
+            "times",
+            "accepted",
+            "pending resolved",
+            "oversold",
+            "lost",
+            "duplicated",
+            "stranded",
+            "lied",
+            "seconds to recover",
+            "target",
+            "met",
+            "holds",
+        ]);
+        for round in &self.rounds {
+            table.add_row([
+                round.fault.clone(),
+                round.strikes.len().to_string(),
+                round.accepted.to_string(),
+                format!("{} of {}", round.resolved, round.pending),
+                round.found("oversold").to_string(),
+                (round.found("lost") + round.found("unlogged")).to_string(),
+                round.found("duplicated").to_string(),
+                round.found("stranded").to_string(),
+                round.found("lied").to_string(),
+                round.slowest().map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1}")),
+                round.target.to_string(),
+                if round.is_in_time() { "yes" } else { "no" }.to_owned(),
+                if round.all_problems().is_empty() { "yes" } else { "NO" }.to_owned(),
+            ]);
+        }
+        for index in 1..11 {
+            if let Some(column) = table.column_mut(index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        let mut text = table.to_string();
+        for round in &self.rounds {
+            for note in &round.notes {
+                let _ = write!(text, "\n  {}: {note}", round.fault);
+            }
+            for problem in round.all_problems() {
+                let _ = write!(text, "\n  {}: {problem}", round.fault);
+            }
+        }
+        for skipped in &self.skipped {
+            let _ = write!(text, "\n  skipped: {skipped}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chaos::{fault::Pace, schedule::round_of};
+
+    fn strike(faults: &[Fault], recovered: Option<f64>, accepted_meanwhile: u64) -> StrikeReport {
+        let began = Timestamp::from_second(1_000).unwrap();
+        StrikeReport {
+            faults: faults.to_vec(),
+            began,
+            ended: Timestamp::from_second(1_003).unwrap(),
+            accepting: recovered,
+            recovered,
+            accepted_meanwhile,
+            memory_mb: [10, 10],
+            problems: Vec::new(),
+        }
+    }
+
+    fn outcome(strikes: Vec<StrikeReport>) -> Outcome {
+        Outcome::of(&round_of(Fault::MysqlKill, 1, Pace::Quick), strikes)
+    }
+
+    fn report(rounds: Vec<Outcome>) -> Report {
+        let began = Timestamp::from_second(1_000).unwrap();
+        Report {
+            seed: 7,
+            began,
+            seconds: 1.0,
+            ok: true,
+            rounds,
+            skipped: vec!["clock-ahead: no library".into()],
+        }
+    }
+
+    #[test]
+    fn the_slowest_recovery_counts_and_one_that_never_came_is_never() {
+        let recovered = outcome(vec![
+            strike(&[Fault::MysqlKill], Some(3.0), 9),
+            strike(&[Fault::MysqlKill], Some(31.0), 9),
+        ]);
+        assert_eq!((recovered.slowest(), recovered.is_in_time()), (Some(31.0), false));
+        assert!(recovered.all_problems().is_empty());
+        let never =
+            outcome(vec![strike(&[Fault::MysqlKill], Some(3.0), 9), strike(&[Fault::MysqlKill], None, 9)]);
+        assert_eq!((never.slowest(), never.is_in_time()), (None, false));
+        assert!(report(vec![never]).table().contains("never"));
+    }
+
+    #[test]
+    fn p2_orders_must_be_accepted_while_only_the_store_is_away() {
+        let silent = outcome(vec![strike(&[Fault::MysqlKill], Some(1.0), 0)]);
+        assert_eq!(silent.all_problems(), ["no order was accepted while it lasted"]);
+        let together = outcome(vec![strike(&[Fault::MysqlKill, Fault::RedisKill], Some(1.0), 0)]);
+        assert!(together.all_problems().is_empty());
+    }
+
+    #[test]
+    fn a_broken_promise_is_a_problem_and_shows_in_the_table() {
+        let mut broken = outcome(vec![strike(&[Fault::MysqlKill], Some(1.0), 5)]);
+        let lost = Finding {
+            name: "lost",
+            promise: "P2",
+            what: "orders",
+            expected: 0,
+            found: 3,
+            ok: false,
+            examples: vec!["buyer-1".into()],
+        };
+        broken.add_findings(&SaleId::parse("spring").unwrap(), &[lost]);
+        assert_eq!(broken.all_problems(), ["P2 lost: spring: 3 buyer-1"]);
+        let table = report(vec![broken]).table();
+        assert!(
+            table.contains("NO") && table.contains("buyer-1") && table.contains("skipped: clock-ahead"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn the_report_is_json_by_the_names_of_the_table() {
+        let json = serde_json::json!(report(vec![outcome(vec![strike(&[Fault::MysqlKill], Some(1.5), 5)])]));
+        assert_eq!(json["seed"], 7);
+        assert_eq!(json["rounds"][0]["fault"], "mysql-kill");
+        assert_eq!(json["rounds"][0]["strikes"][0]["faults"][0], "mysql-kill");
+        assert_eq!(json["rounds"][0]["strikes"][0]["recovered"], 1.5);
+    }
+}

@@ -1,0 +1,109 @@
+//! Redis, Kafka and MySQL of our own, as `scripts/services` runs them: started, killed, stopped, set back.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use tokio::process::Command;
+
+use super::process::signal;
+
+/// One of the three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Redis,
+    Mysql,
+    Kafka,
+}
+
+impl Service {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Mysql => "mariadb",
+            Self::Kafka => "kafka",
+        }
+    }
+}
+
+/// Where they are and how they are handled.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// `scripts/services`.
+    pub script: PathBuf,
+    /// Where they keep their state.
+    pub directory: PathBuf,
+}
+
+impl Services {
+    /// Starts `service` if it does not run, and waits until it answers.
+    pub async fn start(&self, service: Service) -> anyhow::Result<()> {
+        self.run(&["up", service.name()]).await.map(drop)
+    }
+
+    /// The id of its process.
+    pub async fn pid(&self, service: Service) -> anyhow::Result<u32> {
+        let pid = self.run(&["pid", service.name()]).await?;
+        pid.trim().parse().with_context(|| format!("scripts/services pid said {pid:?}"))
+    }
+
+    /// Sends it a signal, if it runs. After KILL, waits until it is gone: nothing of it writes any more.
+    pub async fn signal(&self, service: Service, name: &str) -> anyhow::Result<()> {
+        let Ok(pid) = self.pid(service).await else { return Ok(()) };
+        signal(name, pid).await?;
+        while name == "KILL" && is_alive(pid) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Copies what Redis has on disk now. A file that is being written to is copied as far as it goes, which is
+    /// how a crash would leave it.
+    pub async fn copy_redis(&self) -> anyhow::Result<()> {
+        let copy = self.redis("copy");
+        shell(&format!("rm -rf '{copy}' && cp -r '{}' '{copy}'", self.redis("data"))).await
+    }
+
+    /// Puts the copy in the place of what Redis has on disk. Redis must not run.
+    pub async fn put_copy_back(&self) -> anyhow::Result<()> {
+        let data = self.redis("data");
+        shell(&format!("rm -rf '{data}' && cp -r '{}' '{data}'", self.redis("copy"))).await
+    }
+
+    fn redis(&self, folder: &str) -> String {
+        self.directory.join("redis").join(folder).display().to_string()
+    }
+
+    /// MySQL's socket, for what only root may do.
+    pub fn mysql_socket(&self) -> PathBuf {
+        self.directory.join("mariadb/data/mariadbd.sock")
+    }
+
+    async fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.script)
+            .args(arguments)
+            .env("SECKILL_SERVICES", "native")
+            .env("SECKILL_SERVICES_DIR", &self.directory)
+            .output()
+            .await
+            .with_context(|| format!("cannot run {}", self.script.display()))?;
+        ensure!(
+            output.status.success(),
+            "scripts/services {} failed: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Whether a process runs; one that has ended and was not waited for by its parent does not.
+fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))
+        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+}
+
+async fn shell(command: &str) -> anyhow::Result<()> {
+    let output = Command::new("sh").args(["-c", command]).output().await?;
+    ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}

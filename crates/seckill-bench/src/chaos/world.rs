@@ -1,0 +1,224 @@
+//! The system under test and what it stands on, as the faults see it.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, ensure};
+use deadpool_redis::redis;
+use mysql_async::{Conn, OptsBuilder};
+use seckill_core::sale::SaleId;
+use tokio::{process::Command, sync::watch, task::JoinHandle};
+
+use super::{
+    process::{Kind, Processes, Settings},
+    proxy::Proxies,
+    services::{Service, Services},
+};
+use crate::{verify::WhereArgs, witness::LogWitness};
+
+/// Everything that a fault may lay hands on.
+#[derive(Debug)]
+pub struct World {
+    /// Redis, Kafka and MySQL.
+    pub services: Services,
+    /// The APIs and consumers.
+    pub processes: Processes,
+    /// Kafka, to look at.
+    pub log: LogWitness,
+    /// MySQL and Redis, to look at.
+    pub place: WhereArgs,
+    /// Where the binaries of the system lie.
+    pub binaries: PathBuf,
+    /// Where everything of this run goes.
+    pub folder: PathBuf,
+    /// What goes on until the fault is healed.
+    pub under_way: Vec<UnderWay>,
+    /// A connection that holds locks until the fault is healed.
+    pub locks: Option<Conn>,
+    /// Between processes and services, where Toxiproxy is to be had.
+    pub proxies: Option<Proxies>,
+    /// The library that shows a process another time, where it is to be had.
+    pub fake_time: Option<String>,
+}
+
+/// Something that a fault does again and again while it lasts.
+#[derive(Debug)]
+pub struct UnderWay {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl UnderWay {
+    /// Begins what `work` does; it must end soon after the receiver shows true.
+    pub fn begin<F>(work: impl FnOnce(watch::Receiver<bool>) -> F) -> Self
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(work(stopped)) }
+    }
+
+    /// Ends it.
+    pub async fn end(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(true);
+        self.task.await?
+    }
+}
+
+impl World {
+    /// The proxies, which a fault that needs them has.
+    pub fn proxies(&self) -> anyhow::Result<&Proxies> {
+        self.proxies.as_ref().context("no Toxiproxy")
+    }
+
+    /// Memory of the largest API, in megabytes.
+    pub fn api_memory(&self) -> u64 {
+        let apis = self.processes.names(Kind::Api);
+        apis.iter().filter_map(|api| self.processes.memory(api)).max().unwrap_or_default() >> 20
+    }
+
+    /// How many connections were cut at their COMMIT so far.
+    pub fn cut_commits(&self) -> u64 {
+        self.proxies.as_ref().map_or(0, |proxies| proxies.commit_cut.count())
+    }
+
+    /// Where the buyers of an overload are recorded.
+    pub fn overload_history(&self, sale: &str) -> PathBuf {
+        self.folder.join(format!("overload-{sale}.jsonl"))
+    }
+
+    /// Lets the processes reach the services by way of the proxies, or straight.
+    pub async fn route(&mut self, by_proxies: bool) -> anyhow::Result<()> {
+        let common = |redis: String, kafka: String, mysql: String| {
+            vec![
+                ("SECKILL_PROFILE".to_owned(), "dev".to_owned()),
+                ("REDIS_URL".to_owned(), redis),
+                ("KAFKA_BROKERS".to_owned(), kafka),
+                ("DATABASE_URL".to_owned(), mysql),
+            ]
+        };
+        let (redis, kafka, mysql) =
+            (self.place.redis_url.clone(), self.log.brokers.clone(), self.place.database_url.clone());
+        let mut settings = Settings {
+            api: common(redis.clone(), kafka.clone(), mysql.clone()),
+            consumer: common(redis.clone(), kafka.clone(), mysql.clone()),
+        };
+        if by_proxies {
+            let proxies = self.proxies()?;
+            settings.api =
+                common(with_address(&redis, proxies.redis)?, proxies.kafka.to_string(), mysql.clone());
+            settings.consumer = common(redis, kafka, with_address(&mysql, proxies.commit_cut.address)?);
+        }
+        if *self.processes.settings() != settings {
+            self.end().await?;
+            self.processes.set(settings);
+        }
+        Ok(())
+    }
+
+    /// Starts whatever does not run, and waits until all of it is ready.
+    pub async fn make_whole(&mut self) -> anyhow::Result<()> {
+        for service in [Service::Redis, Service::Mysql, Service::Kafka] {
+            self.services.start(service).await?;
+        }
+        for name in self.processes.all() {
+            self.processes.start(&name)?;
+        }
+        for name in self.processes.all() {
+            self.processes.wait_until_ready(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates a sale, and waits until every API sells it.
+    pub async fn create_sale(&mut self, name: &str, stock: u64) -> anyhow::Result<SaleId> {
+        let stock = stock.to_string();
+        self.admin(&["sale", "create", name, "--stock", &stock, "--title", "Chaos"]).await?;
+        for api in self.processes.names(Kind::Api) {
+            self.processes.wait_for(&api, &format!("/v1/sales/{name}")).await?;
+        }
+        Ok(SaleId::parse(name)?)
+    }
+
+    /// Runs `stock-admin`.
+    pub async fn admin(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = Command::new(self.binaries.join("stock-admin"))
+            .args(arguments)
+            .env("DATABASE_URL", &self.place.database_url)
+            .env("REDIS_URL", &self.place.redis_url)
+            .env("KAFKA_BROKERS", &self.log.brokers)
+            .output()
+            .await
+            .context("cannot run stock-admin")?;
+        ensure!(
+            output.status.success(),
+            "stock-admin {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(())
+    }
+
+    /// Asks Redis by its own command, on a connection of its own.
+    pub async fn redis(&self, words: &[&str]) -> anyhow::Result<()> {
+        let client = redis::Client::open(self.place.redis_url.as_str())?;
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(5)))
+            .set_response_timeout(Some(Duration::from_secs(5)));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        let _: redis::Value = command.query_async(&mut connection).await.with_context(|| words.join(" "))?;
+        Ok(())
+    }
+
+    /// A connection to MySQL as its administrator.
+    pub async fn mysql_root(&self) -> anyhow::Result<Conn> {
+        let options = OptsBuilder::default()
+            .socket(Some(self.services.mysql_socket().display().to_string()))
+            .user(Some("root"))
+            .db_name(Some("seckill"));
+        Ok(Conn::new(options).await?)
+    }
+
+    /// Ends everything: processes by SIGTERM, in time and with 0.
+    pub async fn end(&mut self) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        for name in self.processes.all() {
+            outcome = self.processes.stop(&name).await.and(outcome);
+        }
+        outcome
+    }
+}
+
+/// The host and port of a URL.
+pub fn address_in(url: &str) -> anyhow::Result<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    ensure!(address.contains(':'), "no host:port in an address");
+    Ok(address)
+}
+
+/// The URL with another host and port.
+fn with_address(url: &str, address: SocketAddr) -> anyhow::Result<String> {
+    Ok(url.replacen(address_in(url)?, &address.to_string(), 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_exchanged_and_the_rest_kept() {
+        let other = SocketAddr::from(([127, 0, 0, 1], 9));
+        for (url, expected) in [
+            ("mysql://u:p@127.0.0.1:3306/seckill", "mysql://u:p@127.0.0.1:9/seckill"),
+            ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:9/1"),
+        ] {
+            assert_eq!(with_address(url, other).unwrap(), expected);
+        }
+        assert!(address_in("redis://").is_err());
+    }
+}
