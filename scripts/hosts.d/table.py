@@ -25,7 +25,7 @@ def longest_gap(history: Path) -> float:
 
 def main(folder: Path, stories: list[str]) -> int:
     broken = []
-    print(f"{'story':<10}{'buyers':>8}{'accepted':>10}{'sold out':>10}{'refused':>9}{'unknown':>9}"
+    print(f"{'story':<10}{'buyers':>8}{'accepted':>10}{'sold out':>10}{'refused':>9}{'gone':>6}{'unknown':>9}"
           f"{'longest pause':>15}   promises")
     for story in stories:
         said = json.loads((folder / f"{story}.json").read_text())
@@ -34,7 +34,7 @@ def main(folder: Path, stories: list[str]) -> int:
         broken += [(story, finding) for finding in wrong]
         pause = longest_gap(folder / f"{story}.jsonl")
         print(f"{story:<10}{sum(buyers.values()):>8}{buyers['accepted']:>10}{buyers['soldOut']:>10}"
-              f"{buyers['refused']:>9}{buyers['unknown']:>9}{pause:>13.1f} s   "
+              f"{buyers['refused']:>9}{buyers['gone']:>6}{buyers['unknown']:>9}{pause:>13.1f} s   "
               + (", ".join(f"{it['promise']} {it['name']}" for it in wrong) if wrong else "all hold"))
     for story, finding in broken:
         print(f"{story}: {finding['promise']} {finding['name']}: {finding['what']}: expected {finding['expected']}, "
