@@ -17,7 +17,7 @@ use seckill_core::{
     order::Order,
     order_log::{LogError, OrderPublisher, OrderSubscriber, Position, RawEvent},
     shutdown::Shutdown,
-    store::{IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
+    store::{FULL_BATCH, IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
 };
 use tokio::{runtime::Handle, sync::Notify};
 use tracing::Instrument;
@@ -28,8 +28,8 @@ use crate::{
     traced::BatchTrace,
 };
 
-/// Most events in one transaction.
-const MAX_BATCH: usize = 500;
+/// Most events in one transaction: a backlog is written by a statement that the store keeps prepared.
+const MAX_BATCH: usize = FULL_BATCH;
 /// How long a batch gathers once it has begun.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 

@@ -26,6 +26,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 pub(crate) use self::legacy::SOLD_OUT;
+pub use self::orders::accepted;
 use crate::{
     measures::HttpMeasures,
     problem::Problem,

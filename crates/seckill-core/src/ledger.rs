@@ -21,6 +21,8 @@ mod batch;
 mod change;
 mod inspect;
 pub mod load;
+#[cfg(feature = "test-support")]
+pub(crate) mod measured;
 pub mod record;
 mod reserve;
 

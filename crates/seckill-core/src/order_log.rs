@@ -13,6 +13,7 @@ mod ack_watch;
 mod config;
 mod error;
 mod observer;
+mod partition;
 mod producer;
 mod publisher;
 mod range;

@@ -18,6 +18,7 @@ pub use self::{
     process::RunningProcess,
     settings::{Binary, SHARED_SETTINGS, assert_settings},
 };
+pub use crate::ledger::measured::LedgerCall;
 use crate::{
     ledger::StockLedger,
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},

@@ -99,6 +99,9 @@ async fn load(keeper: &Keeper, begun: &Begun) -> Result<(), KeeperError> {
     }
     let mut loading = keeper.ledger.start_loading(sale, *epoch).await?;
     let Some(mut snapshot) = keeper.store.snapshot(sale).await? else { return Ok(()) };
+    if snapshot.sale().sale.per_buyer_limit.is_none() {
+        loading = loading.without_buyers();
+    }
     loop {
         let orders = snapshot.next_page().await?;
         if orders.is_empty() {

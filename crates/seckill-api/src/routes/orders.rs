@@ -64,7 +64,7 @@ pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Resul
 }
 
 /// The 202 with the order.
-pub(super) fn accepted(placed: &Placed) -> HttpResponse {
+pub fn accepted(placed: &Placed) -> HttpResponse {
     let mut response = json(StatusCode::ACCEPTED, &placed.order);
     let location = format!("/v1/sales/{}/orders/{}", placed.order.sale, placed.order.id);
     let location = HeaderValue::from_str(&location).expect("ids are visible ASCII");

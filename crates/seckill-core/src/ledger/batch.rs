@@ -234,13 +234,13 @@ impl<A, F> Batcher<A, F> {
 }
 
 /// The orders of one sale that are decided in one call, and what their callers want back.
-struct Batch<T> {
-    reservations: Vec<Reservation>,
+pub(super) struct Batch<T> {
+    pub(super) reservations: Vec<Reservation>,
     tickets: Vec<T>,
 }
 
 /// Groups `orders` by sale, in the order in which they came; almost always there is one.
-fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<Batch<T>> {
+pub(super) fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<Batch<T>> {
     let mut places: HashMap<SaleId, usize> = HashMap::new();
     let mut batches: Vec<Batch<T>> = Vec::new();
     for (reservation, ticket) in orders {
@@ -335,13 +335,15 @@ async fn settle(ledger: &StockLedger, connection: Option<&MultiplexedConnection>
     for Settled { sale, id, epoch } in settled {
         groups.entry((sale, epoch)).or_default().push(id);
     }
-    for ((sale, epoch), ids) in groups {
+    // All at once: one after the other, a hundred sales would be a hundred round trips, each with its write to disk.
+    let settling = groups.iter().map(|((sale, epoch), ids)| async move {
         let result = match connection {
-            Some(connection) => change::settle_on(&mut connection.clone(), &sale, epoch, &ids).await,
-            None => ledger.settle(&sale, epoch, &ids).await,
+            Some(connection) => change::settle_on(&mut connection.clone(), sale, *epoch, ids).await,
+            None => ledger.settle(sale, *epoch, ids).await,
         };
         if let Err(error) = result {
             tracing::warn!(%error, %sale, orders = ids.len(), "settled orders stay in the outbox for the relay");
         }
-    }
+    });
+    future::join_all(settling).await;
 }

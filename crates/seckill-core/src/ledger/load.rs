@@ -59,7 +59,7 @@ impl StockLedger {
             buyers_key: format!("{}:{epoch}:buyers", keys.rebuild),
             orders_key: format!("{}:{epoch}:orders", keys.rebuild),
             held: 0,
-            held_by_buyer: HashMap::new(),
+            held_by_buyer: Some(HashMap::new()),
             orders: 0,
         };
         let mut connection = self.connection().await?;
@@ -83,11 +83,18 @@ pub struct Loading {
     buyers_key: String,
     orders_key: String,
     held: Units,
-    held_by_buyer: HashMap<String, Units>,
+    /// None: nobody asks.
+    held_by_buyer: Option<HashMap<String, Units>>,
     orders: usize,
 }
 
 impl Loading {
+    /// The same, for a sale without a limit: what each buyer holds is not counted. A million buyers are 100 MB.
+    #[must_use]
+    pub fn without_buyers(self) -> Self {
+        Self { held_by_buyer: None, ..self }
+    }
+
     /// Adds orders as the store has them; none may come twice.
     pub async fn add(&mut self, orders: &[Order]) -> Result<(), LedgerError> {
         let mut entries = Vec::with_capacity(orders.len());
@@ -95,9 +102,11 @@ impl Loading {
             let state = RecordState::of(order.status);
             if state == RecordState::Live {
                 self.held += order.quantity.units();
-                // Summed here by bytes: the store's collations would take buyers for one that are not.
-                *self.held_by_buyer.entry(order.buyer.as_str().to_owned()).or_default() +=
-                    order.quantity.units();
+                if let Some(held_by_buyer) = &mut self.held_by_buyer {
+                    // Summed here by bytes: the store's collations would take buyers for one that are not.
+                    *held_by_buyer.entry(order.buyer.as_str().to_owned()).or_default() +=
+                        order.quantity.units();
+                }
             }
             entries
                 .push((order.id.as_bytes().to_vec(), record::encode(order, self.epoch, state).into_bytes()));
@@ -116,7 +125,10 @@ impl Loading {
     pub async fn swap_in(self, sale: &Sale, adjustment: u64) -> Result<SwapOutcome, LedgerError> {
         let mut buyers: Entries = vec![(Vec::new(), Vec::new())];
         if sale.per_buyer_limit.is_some() {
-            for (buyer, held) in &self.held_by_buyer {
+            let held_by_buyer = self.held_by_buyer.as_ref().ok_or_else(|| {
+                LedgerError::Corrupt(format!("what buyers of sale {} hold was not counted", self.sale))
+            })?;
+            for (buyer, held) in held_by_buyer {
                 buyers.push((buyer.clone().into_bytes(), held.to_string().into_bytes()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use deadpool_redis::redis::{Script, Value, aio::MultiplexedConnection};
+use deadpool_redis::redis::{Script, ScriptInvocation, Value, aio::MultiplexedConnection};
 use jiff::Timestamp;
 
 use super::{Keys, LedgerError, LedgerOrder, Reply, Reservation, StockLedger, record, unexpected};
@@ -60,6 +60,11 @@ pub(super) async fn reserve_on(
     sale: &SaleId,
     batch: &[Reservation],
 ) -> Result<Vec<ReserveOutcome>, LedgerError> {
+    decode(sale, batch, call(sale, batch).invoke_async(connection).await?)
+}
+
+/// The call that decides `batch`.
+pub(super) fn call(sale: &SaleId, batch: &[Reservation]) -> ScriptInvocation<'static> {
     let keys = Keys::of(sale);
     let mut invocation = RESERVE.prepare_invoke();
     invocation.key(&keys.sale).key(&keys.buyers).key(&keys.orders).key(&keys.outbox);
@@ -69,10 +74,11 @@ pub(super) async fn reserve_on(
             .arg(reservation.request.quantity.units())
             .arg(record::encode_body(&reservation.request));
     }
-    decode(sale, batch, invocation.invoke_async(connection).await?)
+    invocation
 }
 
-fn decode(
+/// What the reply to that call says of each order.
+pub(super) fn decode(
     sale: &SaleId,
     batch: &[Reservation],
     reply: Vec<Value>,

@@ -63,9 +63,7 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         .set("linger.ms", "1")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.messages", limits.queue_messages.to_string())
-        .set("queue.buffering.max.kbytes", "65536")
-        // What Java producers do: the same order goes to the same partition, whoever publishes it.
-        .set("partitioner", "murmur2_random");
+        .set("queue.buffering.max.kbytes", "65536");
     Ok(config)
 }
 
@@ -93,9 +91,12 @@ pub(super) fn group_member(
         .set("fetch.min.bytes", "1")
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100")
-        // A backlog fills this much memory and no more.
-        .set("queued.max.messages.kbytes", "16384")
-        .set("queued.min.messages", "50000")
+        // A backlog fills this much memory and no more: some batches ahead of the store. Beside its bytes each message
+        // that waits costs the client half a KiB, and what is fetched at once is unpacked at once.
+        .set("queued.max.messages.kbytes", "4096")
+        .set("queued.min.messages", "5000")
+        .set("fetch.message.max.bytes", "262144")
+        .set("fetch.max.bytes", "2097152")
         .set("fetch.queue.backoff.ms", "10");
     Ok(config)
 }

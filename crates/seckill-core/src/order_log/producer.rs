@@ -16,12 +16,17 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
 };
 
-use super::{Delivery, ErrorCode, LogError, Position, PublishError, ack_watch::AckWatch, config};
+use super::{
+    Delivery, ErrorCode, LogError, Position, PublishError,
+    ack_watch::AckWatch,
+    config,
+    partition::{BySlot, Slot, in_slot},
+};
 
 /// How long to wait before a replacement is tried again that could not be made.
 const REPLACE_AGAIN: Duration = Duration::from_secs(1);
 
-type Client = ThreadedProducer<Deliveries>;
+type Client = ThreadedProducer<Deliveries, BySlot>;
 
 /// A message to send.
 pub(super) struct Record<'a> {
@@ -29,6 +34,8 @@ pub(super) struct Record<'a> {
     pub(super) key: Option<&'a [u8]>,
     pub(super) value: Option<&'a [u8]>,
     pub(super) headers: OwnedHeaders,
+    /// What it shares its partition with; none: its key decides.
+    pub(super) slot: Option<Slot>,
 }
 
 /// Sends messages. Dropping it gives up what is on its way: [`Producer::flush`] first.
@@ -43,7 +50,7 @@ struct Shared {
 /// The librdkafka producer in use; none while it is being replaced.
 struct Current {
     generation: u64,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
 }
 
 /// Who waits for one message, and since when.
@@ -67,7 +74,7 @@ impl Producer {
         let current = RwLock::new(Current { generation: 0, client: None });
         let shared = Arc::new(Shared { config, current, watch: Arc::new(AckWatch::new()) });
         let client = shared.connect(0)?;
-        shared.current.write().client = Some(client);
+        shared.current.write().client = Some(Arc::new(client));
         Ok(Self(shared))
     }
 
@@ -82,8 +89,11 @@ impl Producer {
         self.0.watch.sending();
         let current = self.0.current.read();
         let sent = match &current.client {
-            Some(client) => client.send(message).map_err(|(error, message)| {
-                (error.rdkafka_error_code().unwrap_or(ErrorCode::InvalidArgument), message.delivery_opaque)
+            Some(client) => in_slot(record.slot, || {
+                client.send(message).map_err(|(error, message)| {
+                    let code = error.rdkafka_error_code().unwrap_or(ErrorCode::InvalidArgument);
+                    (code, message.delivery_opaque)
+                })
             }),
             None => Err((ErrorCode::Fatal, message.delivery_opaque)),
         };
@@ -173,7 +183,7 @@ fn replace(shared: &Arc<Shared>, generation: u64) {
         while let Some(shared) = weak.upgrade() {
             match shared.connect(generation + 1) {
                 Ok(client) => {
-                    shared.current.write().client = Some(client);
+                    shared.current.write().client = Some(Arc::new(client));
                     break;
                 }
                 Err(error) => tracing::error!(%error, "no new producer of the order log"),
@@ -212,8 +222,12 @@ impl ClientContext for Deliveries {
     }
 }
 
-impl ProducerContext for Deliveries {
+impl ProducerContext<BySlot> for Deliveries {
     type DeliveryOpaque = Box<Waiting>;
+
+    fn get_custom_partitioner(&self) -> Option<&BySlot> {
+        Some(&BySlot)
+    }
 
     fn delivery(&self, result: &DeliveryResult<'_>, waiting: Box<Waiting>) {
         let delivery = match result {

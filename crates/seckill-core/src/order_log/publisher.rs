@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Delivery, ErrorCode, LogError, Position, PublishError, RawEvent, config,
+    partition::Slot,
     producer::{Producer, Record},
     traced,
 };
@@ -90,8 +91,13 @@ impl OrderPublisher {
     ) {
         let (key, value) = (event.key(), event.encode());
         let headers = cloud_event(&key, event.kind, traceparent);
-        let record =
-            Record { topic: &self.orders_topic, key: Some(key.as_bytes()), value: Some(&value), headers };
+        let record = Record {
+            topic: &self.orders_topic,
+            key: Some(key.as_bytes()),
+            value: Some(&value),
+            headers,
+            slot: Some(Slot::of(&event.order)),
+        };
         self.producer.send(record, on_delivery);
     }
 
@@ -151,7 +157,8 @@ impl OrderPublisher {
         headers: OwnedHeaders,
     ) -> Result<Position, LogError> {
         let (sender, receiver) = oneshot::channel();
-        let record = Record { topic, key: event.key.as_deref(), value: event.value.as_deref(), headers };
+        let record =
+            Record { topic, key: event.key.as_deref(), value: event.value.as_deref(), headers, slot: None };
         self.producer.send(record, Box::new(|delivery| answer(sender, delivery)));
         acknowledged(receiver).await
     }

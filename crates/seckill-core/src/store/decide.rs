@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::write::WriteOutcome;
+use super::write::{IncomingEvent, WriteOutcome};
 use crate::{
     event::{OrderEvent, OrderEventKind},
     order::{Order, OrderId, OrderStatus, Remark, Units},
@@ -97,9 +97,19 @@ pub(super) struct SoldChange {
 }
 
 impl Batch {
-    /// Makes a sale known, as its locked row is.
-    pub(super) fn know_sale(&mut self, sale: SaleId, totals: Totals) {
-        self.sales.insert(sale, SaleInBatch { now: totals, sold_before: totals.sold });
+    /// A batch of these sales, as their locked rows are.
+    pub(super) fn of(sales: &[(SaleId, Totals)]) -> Self {
+        let mut batch = Self::default();
+        for (sale, totals) in sales {
+            batch.sales.insert(sale.clone(), SaleInBatch { now: *totals, sold_before: totals.sold });
+        }
+        batch
+    }
+
+    /// Decides all of `events`, in their order.
+    pub(super) fn decide_all(&mut self, events: &[IncomingEvent]) -> Vec<WriteOutcome> {
+        let decide = |(index, incoming): (usize, &IncomingEvent)| self.decide(index, &incoming.event);
+        events.iter().enumerate().map(decide).collect()
     }
 
     /// Makes an order known that the store already has.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use diesel::{ExpressionMethods, QueryDsl, SelectableHelper, dsl::update};
 use diesel_async::RunQueryDsl;
+use futures_util::{StreamExt, TryStreamExt, stream::TryChunksError};
+use tokio::sync::mpsc;
 
 use super::{
     OrderStore, StoreError, StoredSale,
@@ -12,13 +14,10 @@ use super::{
     schema::{orders, sales as sales_table},
     session::{self, Connection, Session},
 };
-use crate::{
-    order::{Order, OrderId},
-    sale::SaleId,
-};
+use crate::{order::Order, sale::SaleId};
 
 /// Orders a page of a snapshot.
-const PAGE: i64 = 5_000;
+const PAGE: usize = 5_000;
 
 /// Everything that is read in the transaction is as it was at its beginning, whatever is committed
 /// meanwhile. Nothing is locked.
@@ -77,7 +76,7 @@ impl OrderStore {
                 other => return session.settle(other).await.map(|_none| None),
             };
             let answer_within = self.options.answer_within;
-            Ok(Some(Snapshot { session, sale: read, last: None, answer_within }))
+            Ok(Some(Snapshot { sale: read, session: Some(session), pages: None, answer_within }))
         })
         .await
     }
@@ -92,11 +91,16 @@ async fn take_epoch(connection: &mut Connection, id: &SaleId) -> Result<Option<T
     Ok(taken.map(|sale| TakenEpoch { epoch: sale.rebuild_epoch, never_loaded: sale.epoch == 0 }))
 }
 
-/// A sale and its orders as they were together at one moment, read in pages. Holds a connection.
+/// A sale and its orders as they were together at one moment. Holds a connection.
+///
+/// One statement reads them all, in the order of its index, while earlier pages are being used: a statement a page
+/// would go through the index from its beginning each time.
 pub struct Snapshot {
-    session: Session,
     sale: StoredSale,
-    last: Option<OrderId>,
+    /// Until it is read.
+    session: Option<Session>,
+    /// From then on.
+    pages: Option<mpsc::Receiver<Result<Vec<Order>, StoreError>>>,
     answer_within: Duration,
 }
 
@@ -106,39 +110,61 @@ impl Snapshot {
         &self.sale
     }
 
-    /// The next orders, by id, whatever their status. An empty page: that was all.
+    /// The next orders, by id, whatever their status. An empty page: that was all. After an error there is no more.
     pub async fn next_page(&mut self) -> Result<Vec<Order>, StoreError> {
-        let limit = self.answer_within;
-        let page = session::bounded(limit, async {
-            let read = read_page(&mut self.session, &self.sale.sale.id, self.last).await;
-            match read {
-                Ok(page) => Ok(page),
-                Err(error) => self.session.settle(Err(error)).await,
-            }
-        });
-        let page = page.await?;
-        if let Some(last) = page.last() {
-            self.last = Some(last.id);
-        } else {
-            session::bounded(limit, self.session.settle(Ok(()))).await?;
+        if let Some(session) = self.session.take() {
+            // One page is read ahead.
+            let (sender, pages) = mpsc::channel(1);
+            tokio::spawn(read(session, self.sale.sale.id.clone(), self.answer_within, sender));
+            self.pages = Some(pages);
         }
-        Ok(page)
+        let next = match &mut self.pages {
+            Some(pages) => pages.recv().await,
+            None => None,
+        };
+        next.unwrap_or_else(|| Err(StoreError::Unavailable("the snapshot has been read to its end".into())))
     }
 }
 
-async fn read_page(
+/// Reads all orders of `sale` and sends them in pages, the last of them empty. Ends early if nobody wants them.
+async fn read(
+    mut session: Session,
+    sale: SaleId,
+    answer_within: Duration,
+    sender: mpsc::Sender<Result<Vec<Order>, StoreError>>,
+) {
+    let read = send_pages(&mut session, &sale, answer_within, &sender).await;
+    if let Ok(false) = read {
+        // In the middle of an answer: the connection is closed with the session.
+        return;
+    }
+    let settled = session::bounded(answer_within, session.settle(read)).await;
+    // Nobody may be there any more, and then nobody needs to know.
+    let _ = sender.send(settled.map(|_complete| Vec::new())).await;
+}
+
+/// Sends all pages that have orders; false: nobody wants them.
+async fn send_pages(
     connection: &mut Connection,
     sale: &SaleId,
-    after: Option<OrderId>,
-) -> Result<Vec<Order>, StoreError> {
-    // No id is all zeroes: a UUID has its version in it.
-    let after = after.map_or([0; 16], |id| *id.as_bytes());
+    answer_within: Duration,
+    sender: &mpsc::Sender<Result<Vec<Order>, StoreError>>,
+) -> Result<bool, StoreError> {
     let query = orders::table
         .filter(orders::sale_id.eq(sale.as_str()))
-        .filter(orders::id.gt(&after[..]))
         .order(orders::id)
-        .limit(PAGE)
         .select(OrderRow::as_select());
-    let rows: Vec<OrderRow> = query.load(connection).await?;
-    rows.into_iter().map(Order::try_from).collect()
+    let begun =
+        session::bounded(answer_within, async { Ok(query.load_stream::<OrderRow>(connection).await?) });
+    let mut rows = begun.await?.try_chunks(PAGE);
+    loop {
+        let page = session::bounded(answer_within, async {
+            rows.next().await.transpose().map_err(|TryChunksError(_, error)| StoreError::from(error))
+        });
+        let Some(page) = page.await? else { return Ok(true) };
+        let page: Vec<Order> = page.into_iter().map(Order::try_from).collect::<Result<_, _>>()?;
+        if sender.send(Ok(page)).await.is_err() {
+            return Ok(false);
+        }
+    }
 }

@@ -26,7 +26,8 @@ fn options() -> AdminOptions {
 
 fn send(producer: &Producer, topic: &str) -> mpsc::Receiver<Delivery> {
     let (sender, receiver) = mpsc::channel();
-    let record = Record { topic, key: Some(b"k"), value: Some(b"v"), headers: OwnedHeaders::new() };
+    let record =
+        Record { topic, key: Some(b"k"), value: Some(b"v"), headers: OwnedHeaders::new(), slot: None };
     producer.send(record, Box::new(move |delivery| sender.send(delivery).unwrap()));
     receiver
 }
