@@ -176,7 +176,8 @@ impl Purchases {
         } else if !matches!(resolution, Resolution::Known) {
             order.status = OrderStatus::Pending;
         }
-        tracing::debug!(order = %order.id, sale = %order.sale, status = order.status.as_str(), "an order is answered");
+        let status = order.status.as_str();
+        tracing::debug!(order = %order.id, sale = %order.sale, status, "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
         Ok(Placed { order, replayed: decided.replayed && keyed, position })
     }

@@ -1,6 +1,6 @@
 //! The binary's settings: each a flag and a variable; a bad one is refused in one line; no secret is repeated.
 
-use seckill_core::testing::{Binary, SHARED_SETTINGS, assert_settings};
+use seckill_core::testing::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings};
 
 const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_seckill-api"));
 
@@ -67,4 +67,12 @@ fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
 #[test]
 fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
     BINARY.assert_nothing_is_repeated();
+}
+
+#[test]
+fn p6_traces_have_settings_like_the_others() {
+    assert_settings(&BINARY.help(), &TRACE_SETTINGS);
+    for (variable, value) in BAD_TRACE_SETTINGS {
+        BINARY.assert_refused(&["--order-id-secret", "s"], variable, value);
+    }
 }
