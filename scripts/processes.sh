@@ -4,7 +4,7 @@
 #
 #   RUN=FOLDER        where their logs go
 #   use_binaries      sets BIN
-#   start NAME        runs consumer or api-… on a free port of loopback; sets PORT[NAME]
+#   start NAME        runs consumer… or api… on a free port of loopback; sets PORT[NAME]
 #   wait_for NAME PATH   until GET PATH is answered 200
 #   stop_all          asks all that were started to stop, and waits
 
@@ -26,7 +26,7 @@ use_binaries() {
 start() {
     local name=$1 binary=seckill-api
     shift
-    if [ "$name" = consumer ]; then binary=order-consumer; fi
+    if [[ $name == consumer* ]]; then binary=order-consumer; fi
     PORT[$name]=$(free_port "$NEXT_PORT" 1)
     NEXT_PORT=$((PORT[$name] + 1))
     # A session of its own: Ctrl-C is for us, and we stop the processes in order.

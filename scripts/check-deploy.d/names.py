@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/seckill"
 CODE = [path.read_text() for path in (ROOT / "crates").glob("*/src/**/*.rs")]
 # Variables that are read by what Compose runs beside us, or for the ports of this machine.
-NOT_OURS = re.compile(r"^(SECKILL_[A-Z_]+_PORT|GRAFANA_PASSWORD|OTEL_EXPORTER_OTLP_ENDPOINT)$")
+NOT_OURS = re.compile(r"^(SECKILL_[A-Z_]+_PORT|GRAFANA_PASSWORD)$")
 
 
 def found(pattern):
@@ -29,6 +29,26 @@ def known_metrics():
     for kind, names in (("dashboard", metrics_of_dashboard()), ("alert rules", metrics(alerts_text()))):
         unknown = names - found(r'(?:counter|gauge|histogram)!\(\s*"(seckill_[a-z0-9_]+)"')
         yield from (f"{kind}: no code measures {name}" for name in sorted(unknown))
+
+
+def described_metrics():
+    """The metrics of docs/metrics.md, which a test holds to the code: each with its labels."""
+    page = (ROOT / "docs/metrics.md").read_text()
+    rows = re.findall(r"^\| `(seckill_\w+)(?:\{(\S+)\})?` \|", page, re.M)
+    return {name: set(filter(None, labels.split(","))) for name, labels in rows}
+
+
+def metrics_and_their_labels():
+    """Nothing asks for a label that a metric does not have, and the dashboard shows every metric."""
+    described = described_metrics()
+    for place, text in (("dashboard", "\n".join(expressions())), ("alert rules", alerts_text())):
+        for name, selectors in re.findall(r"\b(seckill_[a-z0-9_]+)\{([^}\"]*(?:\"[^\"]*\"[^}\"]*)*)\}", text):
+            asked = set(re.findall(r'(\w+)\s*[=!]~?"', selectors))
+            base = re.sub(r"_(bucket|sum|count)$", "", name)
+            for label in sorted(asked - described.get(base, set()) - {"instance", "job", "le"}):
+                yield f"{place}: {base} has no label {label}"
+    for name in sorted(described.keys() - metrics_of_dashboard()):
+        yield f"dashboard: shows {name} nowhere"
 
 
 def alerts_text():
@@ -67,7 +87,7 @@ def known_variables(rendered):
     used = set()
     for path in rendered:
         for manifest in yaml.safe_load_all(pathlib.Path(path).read_text()):
-            used |= set(re.findall(r"'name': '((?:SECKILL|DATABASE|REDIS|KAFKA|RUST)_[A-Z_]+)'", str(manifest)))
+            used |= set(re.findall(r"'name': '((?:SECKILL|DATABASE|REDIS|KAFKA|RUST|OTEL)_[A-Z_]+)'", str(manifest)))
     compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
     for service in ("migrate", "topics", "api", "consumer"):
         used |= set(compose["services"][service]["environment"])
@@ -108,7 +128,7 @@ def main(rules, *rendered):
     plain = [it.replace("$__rate_interval", "1m").replace("$sale", ".*") for it in expressions()]
     records = [{"record": f"dashboard:{number}", "expr": it} for number, it in enumerate(plain)]
     pathlib.Path(rules).write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": records}]}))
-    checks = (known_metrics(), documented_alerts(), known_variables(rendered), compose_habits(), versions())
+    checks = (known_metrics(), metrics_and_their_labels(), documented_alerts(), known_variables(rendered), compose_habits(), versions())
     faults = [fault for check in checks for fault in check]
     print("\n".join(faults))
     return not faults

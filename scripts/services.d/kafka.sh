@@ -3,9 +3,12 @@
 # (scripts/kafka/pom.xml names them): Debian has no package.
 # shellcheck disable=SC2034 # _ports and _program are read by process.sh
 
-# The broker's port, the controller's behind it, and, where a proxy stands before it (scripts/chaos), one more for
-# clients that come by way of that: they are told the proxy's port.
-kafka_ports="29092 $((${SECKILL_KAFKA_PROXY_PORT:+1} + 2))"
+# The broker's port, the controller's behind it; then the one that speaks TLS, and, where a proxy stands before the
+# broker (scripts/chaos), one for clients that come by way of that: they are told the proxy's port.
+kafka_more=0
+if tls_wanted; then kafka_more=$((kafka_more + 1)); fi
+if [ -n "${SECKILL_KAFKA_PROXY_PORT:-}" ]; then kafka_more=$((kafka_more + 1)); fi
+kafka_ports="29092 $((2 + kafka_more))"
 kafka_program='java kafka.Kafka'
 
 kafka_packages() {
@@ -58,8 +61,13 @@ kafka_prepare() {
     listeners="BROKER://127.0.0.1:$port,CONTROLLER://127.0.0.1:$((port + 1))"
     advertised="BROKER://127.0.0.1:$port"
     protocols=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+    if tls_wanted; then
+        listeners+=",SECURE://127.0.0.1:$((port + 2))"
+        advertised+=",SECURE://127.0.0.1:$((port + 2))"
+        protocols+=,SECURE:SSL
+    fi
     if [ -n "${SECKILL_KAFKA_PROXY_PORT:-}" ]; then
-        listeners+=",PROXIED://127.0.0.1:$((port + 2))"
+        listeners+=",PROXIED://127.0.0.1:$((port + 1 + kafka_more))"
         advertised+=",PROXIED://127.0.0.1:$SECKILL_KAFKA_PROXY_PORT"
         protocols+=,PROXIED:PLAINTEXT
     fi
@@ -92,6 +100,12 @@ group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 EOF
+    if tls_wanted; then
+        cat >>"$dir/server.properties" <<EOF
+ssl.keystore.type=PEM
+ssl.keystore.location=../tls/kafka.pem
+EOF
+    fi
     rm -rf -- "$dir"/data.gone.*
     if [ ! -d "$dir/data" ]; then
         rm -rf -- "$dir"/data.new
@@ -113,6 +127,13 @@ kafka_command() {
         -Dlog4j2.configurationFile=log4j2.xml -cp 'libs/*' kafka.Kafka server.properties)
 }
 
+# Asks on the port that the others will ask on: the first handshake of a young JVM takes seconds.
 kafka_ready() {
-    timeout 5 kcat -b "127.0.0.1:$1" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$1"
+    local port=$1
+    local -a tls=()
+    if tls_wanted; then
+        port=$((port + 2))
+        tls=(-X security.protocol=ssl -X "ssl.ca.location=$STATE_DIR/tls/ca.pem")
+    fi
+    timeout 5 kcat "${tls[@]}" -b "127.0.0.1:$port" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$port"
 }

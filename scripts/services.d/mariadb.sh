@@ -46,6 +46,7 @@ mariadb_prepare() {
     if [ "$(stat -c %U "$dir/data")" != "$user" ]; then chown -R "$user" "$dir/data"; fi
     # A copy, because user mysql may be unable to reach the checkout.
     install -m 644 "$HERE/services.d/init.sql" "$dir/init.sql"
+    if tls_wanted; then echo "ALTER USER 'seckill'@'%' REQUIRE SSL;" >>"$dir/init.sql"; fi
 }
 
 mariadb_command() {
@@ -65,10 +66,16 @@ mariadb_command() {
         --max-allowed-packet=64M
         --default-time-zone=+00:00
     )
+    if tls_wanted; then
+        COMMAND+=("--ssl-ca=$STATE_DIR/tls/ca.pem" "--ssl-cert=$STATE_DIR/tls/server.pem"
+            "--ssl-key=$STATE_DIR/tls/server.key")
+    fi
     if [ "$(id -u)" -eq 0 ]; then COMMAND+=(--user="$(mariadb_user)"); fi
 }
 
 mariadb_ready() {
+    local -a tls=()
+    if tls_wanted; then tls=("--ssl-ca=$STATE_DIR/tls/ca.pem"); fi
     MYSQL_PWD=seckill timeout 5 mariadb --no-defaults --protocol=tcp --host=127.0.0.1 --port="$1" \
-        --user=seckill --execute='SELECT 1' seckill >/dev/null 2>&1
+        "${tls[@]}" --user=seckill --execute='SELECT 1' seckill >/dev/null 2>&1
 }

@@ -22,14 +22,16 @@ exchange() {
         tr -d ' \n'
 }
 
+# That somebody listens is all that can be seen of TLS from here.
+listens() { timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$1" "$2" 2>/dev/null; }
+
 probe() {
     local name=$1 address=$2 host port
     case $name in
         redis)
             read -r host port <<<"$(host_and_port "$address" 6379)"
             if [[ $address == rediss:* ]]; then
-                # TLS: that somebody listens is all that can be seen from here.
-                timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$host" "$port" 2>/dev/null
+                listens "$host" "$port"
                 return
             fi
             # "+PONG", or "-NOAUTH": it wants the password, which only the URL's user has.
@@ -44,6 +46,10 @@ probe() {
         kafka)
             # ApiVersions, which every broker answers: length, our number back (7).
             read -r host port <<<"$(host_and_port "$address" 9092)"
+            if [[ $address == ssl:* ]]; then
+                listens "$host" "$port"
+                return
+            fi
             [[ $(exchange "$host" "$port" '\0\0\0\12\0\22\0\0\0\0\0\7\377\377' 8) == ????????00000007 ]]
             ;;
     esac

@@ -160,6 +160,7 @@ install_missing() {
     for name in "$@"; do
         for package in $("${name}_packages"); do missing+=("$package"); done
     done
+    if tls_wanted; then for package in $(tls_packages); do missing+=("$package"); done; fi
     # 9 is the lock of the state folder: what apt starts must not keep it.
     [ ${#missing[@]} -eq 0 ] || apt_install "$STATE_DIR/apt.log" "${missing[@]}" 9>&-
 }

@@ -3,6 +3,8 @@
 # shellcheck disable=SC2034 # _ports and _program are read by process.sh
 
 redis_ports='26379 1'
+# The second speaks TLS.
+if tls_wanted; then redis_ports='26379 2'; fi
 redis_program='redis-server redis-server'
 
 # Debian's redis-server package is a system service and a link to redis-check-rdb, which is the same
@@ -27,6 +29,15 @@ appendonly yes
 appendfsync always
 save ""
 maxmemory-policy noeviction
+EOF
+    tls_wanted || return 0
+    # Relative to its data, where it has gone by then.
+    cat >>"$dir/redis.conf" <<EOF
+tls-port $(($1 + 1))
+tls-cert-file ../../tls/server.pem
+tls-key-file ../../tls/server.key
+tls-ca-cert-file ../../tls/ca.pem
+tls-auth-clients no
 EOF
 }
 

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
@@ -14,13 +14,19 @@ use jiff::Timestamp;
 use metrics::{counter, histogram};
 use seckill_core::{
     event::OrderEvent,
+    order::Order,
     order_log::{LogError, OrderPublisher, OrderSubscriber, Position, RawEvent},
     shutdown::Shutdown,
     store::{IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
 };
 use tokio::{runtime::Handle, sync::Notify};
+use tracing::Instrument;
 
-use crate::dead_letter::{self, DeadLetter};
+use crate::{
+    dead_letter::{self, DeadLetter},
+    measures,
+    traced::BatchTrace,
+};
 
 /// Most events in one transaction.
 const MAX_BATCH: usize = 500;
@@ -57,6 +63,7 @@ pub enum StepError {
 impl Consumer {
     /// Writes until a stop is asked for, then leaves the group.
     pub fn run(mut self) -> Result<(), LogError> {
+        measures::writer_from_zero();
         while !self.shutdown.is_requested() {
             match self.step() {
                 Ok(_) => {}
@@ -80,9 +87,10 @@ impl Consumer {
             return Ok(0);
         }
         histogram!("seckill_consumer_batch_size").record(batch.len() as f64);
-        let events = batch.len();
-        let written = self.write(Decoded::of(batch))?;
+        let (events, read) = (batch.len(), Instant::now());
+        let written = self.write(Decoded::of(batch, self.subscriber.topic()))?;
         self.finish(written)?;
+        histogram!("seckill_consumer_batch_seconds").record(read.elapsed());
         Ok(events)
     }
 
@@ -91,7 +99,10 @@ impl Consumer {
     fn write(&mut self, mut decoded: Decoded) -> Result<Written, StepError> {
         let mut backoff = backoff();
         loop {
-            match self.attempt(&decoded.events) {
+            let began = SystemTime::now();
+            let attempted = self.attempt(&decoded.events);
+            decoded.trace.attempted(began, decoded.events.len(), attempted.as_ref().err());
+            match attempted {
                 Ok(outcomes) => {
                     self.subscriber.resume_all()?;
                     return Ok(Written { decoded, outcomes });
@@ -133,25 +144,33 @@ impl Consumer {
 
     /// After the COMMIT: dead letters first, then the offsets, then the units that go back.
     fn finish(&self, written: Written) -> Result<(), StepError> {
-        let Written { outcomes, decoded: Decoded { messages, events, mut poison, next_offsets } } = written;
+        let Written { outcomes, decoded } = written;
+        let Decoded { messages, events, mut poison, next_offsets, mut trace } = decoded;
         let mut units_return = false;
+        let (committed, confirm_seconds) = (Timestamp::now(), histogram!("seckill_consumer_confirm_seconds"));
         for ((message, event), stored) in messages.into_iter().zip(events).zip(outcomes) {
             let reason = match stored {
                 Stored::Never(reason) => Some(reason),
                 Stored::Outcome(outcome) => {
                     counter!("seckill_consumer_events_total", "outcome" => outcome.name()).increment(1);
                     units_return |= outcome.returns_units();
-                    if outcome == WriteOutcome::Rejected {
-                        let order = &event.event.order;
-                        tracing::error!(order = %order.id, sale = %order.sale, "an order did not fit the stock: the ledger had lost data");
+                    let order = &event.event.order;
+                    if outcome == WriteOutcome::Confirmed {
+                        let late = committed.duration_since(order.created_date);
+                        confirm_seconds.record(late.as_secs_f64().max(0.0));
                     }
-                    outcome.dead_letter_reason().map(str::to_owned)
+                    let reason = outcome.dead_letter_reason();
+                    if reason.is_none() {
+                        trace.committed(&message, outcome.name()).in_scope(|| say(order, outcome));
+                    }
+                    reason.map(str::to_owned)
                 }
             };
             poison.extend(reason.map(|reason| DeadLetter { message, reason }));
         }
         for letter in &poison {
-            self.runtime.block_on(dead_letter::send(&self.dead_letters, letter))?;
+            let scope = trace.set_aside(&letter.message, &letter.reason);
+            self.runtime.block_on(dead_letter::send(&self.dead_letters, letter).instrument(scope))?;
         }
         for (partition, offset) in next_offsets {
             self.subscriber.store(partition, offset)?;
@@ -170,6 +189,14 @@ impl Consumer {
             }
         });
     }
+}
+
+fn say(order: &Order, outcome: WriteOutcome) {
+    let (id, sale) = (order.id, &order.sale);
+    if outcome == WriteOutcome::Rejected {
+        tracing::error!(order = %id, %sale, "an order did not fit the stock: the ledger had lost data");
+    }
+    tracing::debug!(order = %id, %sale, outcome = outcome.name(), "an event is committed");
 }
 
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
@@ -196,11 +223,12 @@ struct Decoded {
     poison: Vec<DeadLetter>,
     /// Where each partition goes on after this batch.
     next_offsets: BTreeMap<i32, i64>,
+    trace: BatchTrace,
 }
 
 impl Decoded {
-    fn of(batch: Vec<RawEvent>) -> Self {
-        let mut decoded = Self::default();
+    fn of(batch: Vec<RawEvent>, topic: &str) -> Self {
+        let mut decoded = Self { trace: BatchTrace::begin(topic, &batch), ..Self::default() };
         for message in batch {
             decoded.next_offsets.insert(message.partition, message.offset + 1);
             match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {
@@ -229,6 +257,7 @@ impl Decoded {
         }
         self.poison.retain(|letter| !revoked.contains(&letter.message.partition));
         self.next_offsets.retain(|partition, _| !revoked.contains(partition));
+        self.trace.forget(revoked);
     }
 }
 

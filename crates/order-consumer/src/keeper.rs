@@ -16,7 +16,7 @@ pub mod relay;
 
 use std::{sync::Arc, time::Duration};
 
-use metrics::gauge;
+use metrics::{counter, gauge};
 use seckill_core::{
     ledger::{LedgerSale, SaleLookup, StockLedger},
     order_log::{LogObserver, OrderPublisher},
@@ -24,6 +24,8 @@ use seckill_core::{
     store::{KeeperLock, OrderStore, StoredSale},
     upkeep::realign,
 };
+
+use crate::measures;
 
 /// Why something was given up; the next round tries again.
 pub use seckill_core::upkeep::UpkeepError as KeeperError;
@@ -48,6 +50,7 @@ pub struct Keeper {
 impl Keeper {
     /// Becomes the keeper whenever nobody else is, until a stop is asked for.
     pub async fn run(self, shutdown: Shutdown) {
+        measures::keeper_from_zero();
         while !shutdown.is_requested() {
             gauge!("seckill_keeper").set(0.0);
             match self.store.try_keep().await {
@@ -79,6 +82,7 @@ impl Keeper {
     async fn every_round(&self, step: impl AsyncFn() -> Result<(), KeeperError>) {
         loop {
             if let Err(error) = step().await {
+                counter!("seckill_keeper_failures_total").increment(1);
                 tracing::warn!(%error, "the keeper could not finish a round");
             }
             tokio::time::sleep(ROUND).await;

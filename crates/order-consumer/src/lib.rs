@@ -6,5 +6,7 @@
 pub mod consume;
 pub mod dead_letter;
 pub mod keeper;
+mod measures;
 pub mod operation;
 pub mod returns;
+mod traced;

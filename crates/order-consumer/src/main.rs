@@ -20,11 +20,13 @@ use seckill_core::{
     ledger::StockLedger,
     order_log::{LogObserver, OrderPublisher, OrderSubscriber},
     settings::{
-        self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, listen_address,
+        self, DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, SettingsError,
+        TraceSettings, listen_address,
     },
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
+    traces::Traces,
 };
 use secrecy::SecretString;
 use tokio::{runtime::Handle, sync::Notify};
@@ -50,6 +52,8 @@ struct Settings {
     group: GroupSettings,
     #[command(flatten)]
     log: LogSettings,
+    #[command(flatten)]
+    traces: TraceSettings,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "SECKILL_LISTEN", default_value = "0.0.0.0:3001", value_parser = listen_address)]
     listen: SocketAddr,
@@ -61,25 +65,38 @@ async fn main() -> ExitCode {
     let urls = settings.database.url().and_then(|database| Ok((database, settings.redis.url()?)));
     let started = urls.and_then(|urls| telemetry::start_logging(&settings.log).map(|()| urls));
     let (database, redis) = started.unwrap_or_else(|error| settings::exit_with(&error));
-    match run(&settings, &database, &redis).await {
+    let metrics = Metrics::install().unwrap_or_else(|error| settings::exit_with(&error));
+    let traces =
+        Traces::start(&settings.traces, "order-consumer").unwrap_or_else(|error| settings::exit_with(&error));
+    let ended = run(&settings, &database, &redis, metrics).await;
+    traces.stop();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
+            }
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(settings: &Settings, database: &SecretString, redis: &SecretString) -> anyhow::Result<()> {
-    let metrics = Metrics::install()?;
+async fn run(
+    settings: &Settings,
+    database: &SecretString,
+    redis: &SecretString,
+    metrics: Metrics,
+) -> anyhow::Result<()> {
     actix_web::rt::spawn(metrics.clone().keep_up());
     let listener = TcpListener::bind(settings.listen)
         .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
     let (stop, stopping) = shutdown::channel();
     let store = OrderStore::connect(database, StoreOptions::default())?;
     let ledger = StockLedger::new(redis, REDIS_CONNECTIONS)?;
-    let observer = LogObserver::new(&settings.kafka, &settings.group)?;
-    let publisher = Arc::new(OrderPublisher::new(&settings.kafka)?);
+    let observer = LogObserver::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?;
+    let publisher = Arc::new(OrderPublisher::new(&settings.kafka).map_err(SettingsError::from)?);
     let owed = Arc::new(Notify::new());
 
     let readiness =
@@ -89,7 +106,7 @@ async fn run(settings: &Settings, database: &SecretString, redis: &SecretString)
     actix_web::rt::spawn(server);
 
     let consumer = Consumer {
-        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group)?,
+        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
         store: store.clone(),
         dead_letters: publisher.clone(),
         returns: owed.clone(),
@@ -101,7 +118,7 @@ async fn run(settings: &Settings, database: &SecretString, redis: &SecretString)
     let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };
     let keeping = actix_web::rt::spawn(keeper.run(stopping.clone()));
 
-    tracing::info!(listen = %settings.listen, "writing orders");
+    tracing::info!(%address, "writing orders");
     tokio::pin!(writing);
     let written = tokio::select! {
         signal = shutdown::signalled() => {

@@ -1,41 +1,39 @@
-//! The binary's settings: an empty variable counts as not set, and no secret is repeated.
+//! The binary's settings: each a flag and a variable; a bad one is refused in one line; no secret is repeated.
 
-use std::process::Command;
+use seckill_core::testing::{Binary, SHARED_SETTINGS, assert_settings};
 
-/// What the binary says on stderr, and its exit code.
-fn said(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
-    let mut binary = Command::new(env!("CARGO_BIN_EXE_order-consumer"));
-    let output =
-        binary.args(arguments).env_remove("RUST_LOG").envs(variables.iter().copied()).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_order-consumer"));
+
+#[test]
+fn every_setting_is_a_flag_and_a_variable_with_its_default() {
+    assert_settings(&BINARY.help(), &SHARED_SETTINGS);
+    assert_settings(&BINARY.help(), &[("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]")]);
 }
 
-/// The variables that `--help` names.
-fn variables(help: &[&str]) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_order-consumer")).args(help).output().unwrap();
-    let help = String::from_utf8(output.stdout).unwrap();
-    let named = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned());
-    named.collect()
+#[test]
+fn p6_a_bad_value_is_one_line_that_names_its_variable_and_exit_code_64() {
+    for (variable, value) in [
+        ("DATABASE_URL", "mysql://u:hunter2@host:99999/x"),
+        ("REDIS_URL", "redis://:hunter2@host:99999/1"),
+        ("KAFKA_BROKERS", "hunter2"),
+        ("SECKILL_DEAD_LETTER_TOPIC", "seckill.orders"),
+        ("SECKILL_LISTEN", "localhost"),
+    ] {
+        // Whatever else happens there, it must not take a port that somebody uses.
+        let arguments: &[&str] =
+            if variable == "SECKILL_LISTEN" { &[] } else { &["--listen", "127.0.0.1:0"] };
+        BINARY.assert_refused(arguments, variable, value);
+    }
 }
 
 #[test]
 fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
-    let variables = variables(&["--help"]);
-    assert!(variables.len() >= 12, "{variables:?}");
-    let empty: Vec<(&str, &str)> = variables.iter().map(|name| (name.as_str(), "")).collect();
     // What is wrong is the flag alone: everything else was read, and found good.
-    let (code, line) = said(&["--redis-url", "hunter2"], &empty);
-    assert_eq!(
-        (code, line.as_str()),
-        (64, "order-consumer: REDIS_URL: must begin with redis:// or rediss://\n")
-    );
+    let refusal = "order-consumer: REDIS_URL: must begin with redis:// or rediss://\n";
+    BINARY.assert_empty_is_not_set(&["--redis-url", "hunter2"], refusal);
 }
 
 #[test]
 fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
-    for arguments in [&["hunter2"][..], &["--databse-url=hunter2"], &["--databse-url", "hunter2"]] {
-        let (code, line) = said(arguments, &[]);
-        assert_eq!((code, line.lines().count()), (64, 1), "{line}");
-        assert!(!line.contains("hunter2"), "{arguments:?}: {line}");
-    }
+    BINARY.assert_nothing_is_repeated();
 }

@@ -36,7 +36,10 @@ export class Sales {
       const first = sales.find(({ id }) => id === asked) ?? sales.find(({ state }) => state === 'open') ?? sales[0];
       if (first) {
         this.choose(first.id);
-        this.#list.scrollTop = this.#rows.get(first.id).item.offsetTop - this.#list.offsetTop;
+        // Only within the list, and only if it is not seen there: the page itself stays where it is.
+        const { offsetTop, offsetHeight } = this.#rows.get(first.id).item;
+        const below = offsetTop - this.#list.offsetTop + offsetHeight - this.#list.clientHeight;
+        if (below > 0) this.#list.scrollTop = below + offsetHeight;
       }
     }
   }

@@ -13,6 +13,7 @@ use seckill_core::{
     order_log::OrderPublisher,
     sale::SaleId,
     store::{HandMadeOrder, InsertOutcome, LegacyOrder, OrderCursor, OrderEdit, OrderStore},
+    traces::TraceContext,
 };
 
 use crate::{
@@ -88,19 +89,24 @@ impl BackOffice {
 
     /// Deletes orders; says how many that were. Those of a sale are cancelled first, and only those whose
     /// cancellation is in the order log are hidden: asking again does what was not done.
-    pub async fn delete(&self, ids: Vec<OrderId>) -> Result<u64, Refusal> {
+    pub async fn delete(&self, ids: Vec<OrderId>, trace: Option<TraceContext>) -> Result<u64, Refusal> {
         let (store, publisher) = (self.store.clone(), Arc::clone(&self.publisher));
-        self.readings.apart(async move { delete(&store, &publisher, &ids).await }).await
+        self.readings.apart(async move { delete(&store, &publisher, &ids, trace.as_ref()).await }).await
     }
 }
 
-async fn delete(store: &OrderStore, publisher: &OrderPublisher, ids: &[OrderId]) -> Result<u64, Refusal> {
+async fn delete(
+    store: &OrderStore,
+    publisher: &OrderPublisher,
+    ids: &[OrderId],
+    trace: Option<&TraceContext>,
+) -> Result<u64, Refusal> {
     let found = store.deletable(ids).await.map_err(|error| store_failed(&error))?;
     let cancelled = join_all(found.of_sales.into_iter().map(|order| async move {
         let id = order.id;
         // A rejected order holds no unit: there is nothing to cancel.
         if order.status != OrderStatus::Rejected {
-            cancellation::cancel(publisher, order).await?;
+            cancellation::cancel(publisher, order, trace).await?;
         }
         Ok(id)
     }));

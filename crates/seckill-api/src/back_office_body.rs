@@ -1,6 +1,6 @@
 //! The JSON of an operator's requests, parsed into types that cannot hold a bad value.
 
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 use actix_web::web::Bytes;
 use seckill_core::{
@@ -10,10 +10,13 @@ use seckill_core::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{self, DeserializeOwned, IgnoredAny, Visitor},
+    de::{DeserializeOwned, IgnoredAny},
 };
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    problem::{FieldError, Problem},
+    whole_number::WholeNumber,
+};
 
 /// How many units shall be left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -205,52 +208,6 @@ fn above_maximum(field: &'static str) -> FieldError {
 
 fn not_an_id() -> FieldError {
     FieldError { field: "id", message: "must be a UUID in its hyphenated form".to_owned() }
-}
-
-/// A whole JSON number, of any size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WholeNumber {
-    Negative,
-    Of(u64),
-    /// More than a `u64` can hold, or than a floating-point number holds exactly.
-    Huge,
-}
-
-impl<'de> Deserialize<'de> for WholeNumber {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WholeNumberVisitor)
-    }
-}
-
-struct WholeNumberVisitor;
-
-impl Visitor<'_> for WholeNumberVisitor {
-    type Value = WholeNumber;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<WholeNumber, E> {
-        Ok(WholeNumber::Of(number))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<WholeNumber, E> {
-        Ok(u64::try_from(number).map_or(WholeNumber::Negative, WholeNumber::Of))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<WholeNumber, E> {
-        if number.fract() != 0.0 {
-            return Err(E::invalid_type(de::Unexpected::Float(number), &self));
-        }
-        // JSON has one kind of number: 2.0 is 2. What is exact is the same in print.
-        let exact = number.abs() < 9_007_199_254_740_992.0;
-        Ok(match number {
-            _ if number < 0.0 => WholeNumber::Negative,
-            _ if exact => format!("{}", number.abs()).parse().map_or(WholeNumber::Huge, WholeNumber::Of),
-            _ => WholeNumber::Huge,
-        })
-    }
 }
 
 #[cfg(test)]

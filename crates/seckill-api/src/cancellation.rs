@@ -7,6 +7,7 @@ use seckill_core::{
     ledger::ACCEPT_WITHIN,
     order::{Order, OrderStatus},
     order_log::{LogError, OrderPublisher},
+    traces::TraceContext,
 };
 use tokio::time::timeout;
 
@@ -20,7 +21,11 @@ const ANY_EPOCH: u64 = 0;
 ///
 /// The event has the order's own key, so it comes behind the event by which the order was placed, if that is
 /// in the log yet. If not, the order will be stored as cancelled before it was ever confirmed.
-pub async fn cancel(publisher: &OrderPublisher, order: Order) -> Result<Order, Refusal> {
+pub async fn cancel(
+    publisher: &OrderPublisher,
+    order: Order,
+    trace: Option<&TraceContext>,
+) -> Result<Order, Refusal> {
     match order.status {
         OrderStatus::Cancelled => return Ok(order),
         OrderStatus::Rejected => return Err(Refusal::OrderFinal),
@@ -32,7 +37,7 @@ pub async fn cancel(publisher: &OrderPublisher, order: Order) -> Result<Order, R
     let at = Timestamp::now();
     let order = Order { status: OrderStatus::Cancelled, update_date: at, ..order };
     let event = OrderEvent { kind: OrderEventKind::Cancelled, epoch: ANY_EPOCH, order, at };
-    match timeout(ACCEPT_WITHIN, publisher.publish_and_wait(&event)).await {
+    match timeout(ACCEPT_WITHIN, publisher.publish_traced_and_wait(&event, trace)).await {
         Ok(Ok(_position)) => Ok(event.order),
         Ok(Err(error)) => Err(not_acknowledged(&event, Some(&error))),
         Err(_elapsed) => Err(not_acknowledged(&event, None)),

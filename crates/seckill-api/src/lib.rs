@@ -13,11 +13,11 @@
 //! | [`feed`] | sales and orders told while they change |
 //! | [`routes`] | which path leads where |
 //! | [`back_office`], [`back_office_body`] | what operators do over HTTP |
-//! | [`body`], [`order_body`] | requests, parsed into types that cannot hold a bad value |
+//! | [`body`], [`order_body`], [`whole_number`] | requests, parsed into types that cannot hold a bad value |
 //! | [`unread`] | bodies that nobody reads to their end |
 //! | [`refusal`], [`problem`] | every way not to do what was asked, and its HTTP |
 //! | [`description`] | the OpenAPI description, made from the code |
-//! | [`readiness`], [`flow`], [`measures`] | what operators ask |
+//! | [`readiness`], [`flow`], [`measures`], [`request_trace`] | what operators ask |
 //! | [`settings`] | what can be set |
 
 pub mod admin_access;
@@ -40,7 +40,9 @@ pub mod readiness;
 pub mod reading;
 pub mod refusal;
 pub mod remembered;
+pub mod request_trace;
 pub mod routes;
 pub mod settings;
 pub mod timeline;
 pub mod unread;
+pub mod whole_number;

@@ -15,6 +15,7 @@ use seckill_core::{
     shutdown,
     store::{OrderStore, StoreOptions},
     telemetry::{self, Metrics},
+    traces::Traces,
 };
 use secrecy::SecretString;
 
@@ -28,9 +29,17 @@ fn main() -> ExitCode {
     let settings = settings::parse::<Settings>();
     let secrets = Secrets::of(&settings).unwrap_or_else(|error| settings::exit_with(&error));
     telemetry::start_logging(&settings.log).unwrap_or_else(|error| settings::exit_with(&error));
-    match run(settings, secrets) {
+    let metrics = Metrics::install().unwrap_or_else(|error| settings::exit_with(&error));
+    let traces =
+        Traces::start(&settings.traces, "seckill-api").unwrap_or_else(|error| settings::exit_with(&error));
+    let ended = run(settings, secrets, metrics);
+    traces.stop();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(wrong) = error.downcast_ref::<SettingsError>() {
+                settings::exit_with(wrong);
+            }
             eprintln!("seckill-api: {error:#}");
             ExitCode::FAILURE
         }
@@ -59,14 +68,13 @@ impl Secrets {
 }
 
 #[tokio::main]
-async fn run(settings: Settings, secrets: Secrets) -> anyhow::Result<()> {
-    let metrics = Metrics::install()?;
+async fn run(settings: Settings, secrets: Secrets, metrics: Metrics) -> anyhow::Result<()> {
     tokio::spawn(metrics.clone().keep_up());
     let parts = Parts {
-        ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS).context("REDIS_URL")?,
-        store: OrderStore::connect(&secrets.database_url, StoreOptions::default()).context("DATABASE_URL")?,
-        publisher: Arc::new(OrderPublisher::new(&settings.kafka).context("KAFKA_BROKERS")?),
-        observer: LogObserver::new(&settings.kafka, &settings.group).context("KAFKA_BROKERS")?,
+        ledger: StockLedger::new(&secrets.redis_url, LEDGER_CONNECTIONS)?,
+        store: OrderStore::connect(&secrets.database_url, StoreOptions::default())?,
+        publisher: Arc::new(OrderPublisher::new(&settings.kafka).map_err(SettingsError::from)?),
+        observer: LogObserver::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
         orders_topic: settings.kafka.orders_topic.clone(),
         metrics,
         order_id_secret: secrets.order_id,

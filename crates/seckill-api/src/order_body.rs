@@ -12,7 +12,10 @@ use serde::{
     de::{self, IgnoredAny, MapAccess, Visitor},
 };
 
-use crate::problem::{Code, FieldError, Problem};
+use crate::{
+    problem::{Code, FieldError, Problem},
+    whole_number::WholeNumber,
+};
 
 /// Which fields an order request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub fn parse_for(body: &Bytes, dialect: Dialect, buyer: Option<&BuyerId>) -> Res
 struct Fields<'a> {
     user: Option<Cow<'a, str>>,
     goods: Option<Cow<'a, str>>,
-    quantity: Option<RawQuantity>,
+    quantity: Option<WholeNumber>,
     remark: Option<Text<'a>>,
 }
 
@@ -63,8 +66,13 @@ impl Fields<'_> {
         let mut errors = Vec::new();
         let buyer = required("user", self.user, BuyerId::parse, &mut errors);
         let goods = required("goods", self.goods, Goods::parse, &mut errors);
-        let quantity = self.quantity.unwrap_or(RawQuantity(Some(1)));
-        let quantity = checked("quantity", Quantity::new(quantity.0.unwrap_or(0)), &mut errors);
+        let quantity = match self.quantity {
+            None => Ok(Quantity::ONE),
+            Some(WholeNumber::Of(units)) => Quantity::new(units),
+            // As far out of range as none at all.
+            Some(WholeNumber::Negative | WholeNumber::Huge) => Quantity::new(0),
+        };
+        let quantity = checked("quantity", quantity, &mut errors);
         let remark = self.remark.map(|text| Remark::parse(text.0));
         let remark = checked("remark", remark.transpose(), &mut errors);
         match (buyer, goods, quantity, remark) {
@@ -137,42 +145,6 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A whole JSON number; none if it is one that no `u64` can hold.
-struct RawQuantity(Option<u64>);
-
-impl<'de> Deserialize<'de> for RawQuantity {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_u64(QuantityVisitor)
-    }
-}
-
-struct QuantityVisitor;
-
-impl Visitor<'_> for QuantityVisitor {
-    type Value = RawQuantity;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<RawQuantity, E> {
-        Ok(RawQuantity(Some(number)))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<RawQuantity, E> {
-        Ok(RawQuantity(u64::try_from(number).ok()))
-    }
-
-    #[expect(clippy::float_cmp, reason = "either it is that whole number or it is out of range")]
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<RawQuantity, E> {
-        if number.fract() != 0.0 {
-            return Err(E::invalid_type(de::Unexpected::Float(number), &self));
-        }
-        // JSON has one kind of number: 2.0 is 2. Those in range are found without a lossy conversion.
-        Ok(RawQuantity((0..=Quantity::MAX).find(|units| *units as f64 == number)))
-    }
-}
 
 #[cfg(test)]
 mod tests {

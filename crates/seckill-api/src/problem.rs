@@ -21,10 +21,10 @@ mod code;
 /// The media type of a refusal's body.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A field that is out of its range.
+/// A field, or a header, that is out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
-    /// The field's name in the body.
+    /// The name of the field in the body, or of the header.
     pub field: &'static str,
     /// What is expected of it.
     pub message: String,
@@ -188,7 +188,10 @@ impl From<Refusal> for Problem {
             Refusal::Ended => (Code::SaleEnded, "the sale has ended"),
             Refusal::Paused => (Code::SalePaused, "the sale is paused; it may go on later"),
             Refusal::Conflict => {
-                (Code::IdempotencyConflict, "this buyer has used this Idempotency-Key here with another body")
+                let message = "was used with another body".to_owned();
+                let errors = vec![FieldError { field: "Idempotency-Key", message }];
+                let detail = "this buyer has used this Idempotency-Key here with another body";
+                return Self { errors, ..Self::new(Code::IdempotencyConflict, detail) };
             }
             Refusal::SaleNotFound => (Code::SaleNotFound, "there is no sale of this name"),
             Refusal::OrderNotFound => (Code::OrderNotFound, "the sale has no order of this id"),
@@ -239,6 +242,14 @@ mod tests {
             "{\"type\":\"/problems/sold-out\",\"title\":\"Sold out\",\"status\":409,\
              \"detail\":\"fewer units are left than the order asks for\",\"code\":\"sold-out\"}"
         );
+    }
+
+    #[test]
+    fn every_422_names_what_it_is_about() {
+        for refusal in [Refusal::Conflict, Refusal::AboveMaximum, Refusal::OpenidTaken] {
+            let body = Problem::from(refusal).to_json();
+            assert_eq!((&body["status"], body["errors"].as_array().map(Vec::len)), (&422.into(), Some(1)));
+        }
     }
 
     #[test]

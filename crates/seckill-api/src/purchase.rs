@@ -17,6 +17,7 @@ use seckill_core::{
     order::{IdempotencyKey, Order, OrderId, OrderIdSecret, OrderRequest, OrderStatus},
     order_log::{OrderPublisher, Position},
     sale::SaleId,
+    traces::TraceContext,
 };
 use tokio::{
     sync::{
@@ -43,6 +44,8 @@ pub struct Purchase {
     pub key: Option<IdempotencyKey>,
     /// Whether the answer must say where in the order log the order is.
     pub wants_position: bool,
+    /// The request's place in its trace, if that is recorded.
+    pub trace: Option<TraceContext>,
 }
 
 /// An order that stands, or may stand.
@@ -89,8 +92,8 @@ impl Purchases {
             capacity,
             settled_receiver,
             Ticket::admit,
-            move |order, ticket, outcome| {
-                desk.decided(&order.sale, ticket, outcome);
+            move |order, ticket, outcome, call| {
+                desk.decided(&order, ticket, outcome, call);
             },
         );
         (Self { queue, settled, publisher, secret, sold_out, readings, measures }, task)
@@ -98,7 +101,7 @@ impl Purchases {
 
     /// Takes an order, or says why not. Dropping the future does not undo anything.
     pub async fn place(&self, purchase: Purchase) -> Result<Placed, Refusal> {
-        let Purchase { sale, request, key, wants_position } = purchase;
+        let Purchase { sale, request, key, wants_position, trace } = purchase;
         // A request with a key may be the retry of a winner, whose order is there although all is sold.
         if key.is_none() && self.sold_out.knows(&sale, request.quantity.units()) {
             self.measures.sold_out_from_memory();
@@ -114,7 +117,7 @@ impl Purchases {
         let reservation = Reservation { sale, id, request };
         // Kept for the answer in case that the ledger gives none in time.
         let asked = reservation.clone();
-        let (resolution, decision) = self.reserve(reservation, wants_position).await?;
+        let (resolution, decision) = self.reserve(reservation, wants_position, trace).await?;
         self.answer(asked, resolution, decision, key.is_some()).await
     }
 
@@ -123,6 +126,7 @@ impl Purchases {
         &self,
         reservation: Reservation,
         wants_position: bool,
+        trace: Option<TraceContext>,
     ) -> Result<(Resolution, Decision), Refusal> {
         let deadline = Instant::now() + ACCEPT_WITHIN;
         let (sender, receiver) = oneshot::channel();
@@ -134,6 +138,7 @@ impl Purchases {
             decision: decision.clone(),
             deadline,
             wants_position,
+            trace,
             settled: self.settled.clone(),
         };
         self.queue.submit(reservation, ticket).map_err(|_| Refusal::Overloaded)?;
@@ -171,6 +176,7 @@ impl Purchases {
         } else if !matches!(resolution, Resolution::Known) {
             order.status = OrderStatus::Pending;
         }
+        tracing::debug!(order = %order.id, sale = %order.sale, status = order.status.as_str(), "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
         Ok(Placed { order, replayed: decided.replayed && keyed, position })
     }

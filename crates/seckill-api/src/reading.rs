@@ -22,6 +22,7 @@ use seckill_core::{
 };
 use serde::Serialize;
 use tokio::{runtime::Handle, task::JoinHandle};
+use tracing::Instrument;
 
 use crate::{
     refusal::Refusal,
@@ -173,7 +174,8 @@ impl Readings {
         &self,
         read: impl Future<Output = Result<T, Refusal>> + Send + 'static,
     ) -> Apart<T> {
-        Apart(self.0.runtime.spawn(read))
+        // What it logs belongs to the request that began it.
+        Apart(self.0.runtime.spawn(read.in_current_span()))
     }
 
     async fn view(&self, id: &SaleId) -> Result<SaleView, Refusal> {

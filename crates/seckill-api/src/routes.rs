@@ -23,12 +23,14 @@ use actix_web::{
 use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
+use tracing::Instrument;
 
 pub(crate) use self::legacy::SOLD_OUT;
 use crate::{
     measures::HttpMeasures,
     problem::Problem,
     rate_limit::{self, RateLimits},
+    request_trace,
     unread::Unread,
 };
 
@@ -47,7 +49,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(unknown);
 }
 
-/// The paths that machines of the operator ask again and again: no rate limit counts there.
+/// The paths that machines of the operator ask again and again: no rate limit counts there, and no trace is recorded.
 const UNLIMITED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 async fn not_found() -> Result<HttpResponse, Problem> {
@@ -72,17 +74,24 @@ fn resource(
         let (measure, started) = (Arc::clone(&measure), Instant::now());
         let limits = RateLimits::of(&request).filter(|_| is_limited);
         let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));
+        let span = if is_limited { request_trace::begin(&request, path) } else { None };
+        let scope = span.as_ref().map_or_else(tracing::Span::none, |span| span.context().log_scope());
         let unread = Unread::of(&mut request);
         let answer = match refused {
             Some(Err(problem)) => Either::Right(ready(Ok(request.into_response(problem.error_response())))),
             Some(Ok(())) | None => Either::Left(service.call(request)),
         };
         async move {
-            let mut answer = answer.await;
+            let mut answer = answer.instrument(scope.clone()).await;
             if let (true, Ok(response)) = (counted, &mut answer) {
                 rate_limit::mark(response);
             }
-            measure.answered(status(&answer), started.elapsed());
+            let status = status(&answer);
+            measure.answered(status, started.elapsed());
+            scope.in_scope(|| tracing::debug!(path, status = status.as_u16(), "answered"));
+            if let Some(span) = span {
+                request_trace::end(span, status);
+            }
             match unread {
                 Some(unread) => answer.map(|answer| unread.held_by(answer)),
                 None => answer,

@@ -8,7 +8,7 @@ use seckill_core::{
     sale::SaleId,
     settings::{
         DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, Profile, RedisSettings, SettingsError,
-        listen_address, secret,
+        TraceSettings, listen_address, secret,
     },
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -40,6 +40,9 @@ pub struct Settings {
     /// Logs.
     #[command(flatten)]
     pub log: LogSettings,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceSettings,
     /// Limits.
     #[command(flatten)]
     pub limits: LimitSettings,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use actix_web::{App, http::Method, test};
 use seckill_api::{
-    description::{self, AWAITED},
+    description,
     measures::HttpMeasures,
     order_body::{self, Dialect},
     problem::Code,
@@ -62,20 +62,7 @@ async fn every_route_is_described_and_every_description_has_its_route() {
             described.insert(format!("{} {path}", method.to_uppercase()));
         }
     }
-    assert_eq!(routed, described, "left: the routes; right: what is described and not awaited");
-}
-
-#[actix_web::test]
-async fn what_is_awaited_is_described_and_leads_nowhere_yet() {
-    let measures = HttpMeasures::default();
-    let app = App::new().configure(|config| routes::configure(config, &measures));
-    test::init_service(app).await;
-    let described: Vec<_> = description::described().iter().map(|described| described.path).collect();
-    for path in AWAITED {
-        assert!(described.contains(path), "{path}");
-        let there = measures.paths().contains(path);
-        assert!(!there, "{path} is there: take it out of AWAITED in src/description.rs");
-    }
+    assert_eq!(routed, described, "left: the routes; right: what is described");
 }
 
 /// A path that `template` matches.

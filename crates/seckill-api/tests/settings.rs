@@ -1,41 +1,68 @@
-//! The binary's settings: an empty variable counts as not set, and no secret is repeated.
+//! The binary's settings: each a flag and a variable; a bad one is refused in one line; no secret is repeated.
 
-use std::process::Command;
+use seckill_core::testing::{Binary, SHARED_SETTINGS, assert_settings};
 
-/// What the binary says on stderr, and its exit code.
-fn said(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
-    let mut binary = Command::new(env!("CARGO_BIN_EXE_seckill-api"));
-    let output =
-        binary.args(arguments).env_remove("RUST_LOG").envs(variables.iter().copied()).output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
-}
-
-/// The variables that `--help` names.
-fn variables(help: &[&str]) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_seckill-api")).args(help).output().unwrap();
-    let help = String::from_utf8(output.stdout).unwrap();
-    let named = help.split("[env: ").skip(1).map(|rest| rest.split(['=', ']']).next().unwrap().to_owned());
-    named.collect()
-}
+const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_seckill-api"));
 
 #[test]
-fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
-    let variables = variables(&["--help"]);
-    assert!(variables.len() >= 18, "{variables:?}");
-    let empty: Vec<(&str, &str)> = variables.iter().map(|name| (name.as_str(), "")).collect();
-    // What is wrong is the flag alone: everything else was read, and found good.
-    let (code, line) = said(&["--redis-url", "hunter2", "--order-id-secret", "s"], &empty);
-    assert_eq!(
-        (code, line.as_str()),
-        (64, "seckill-api: REDIS_URL: must begin with redis:// or rediss://\n")
+fn every_setting_is_a_flag_and_a_variable_with_its_default() {
+    assert_settings(&BINARY.help(), &SHARED_SETTINGS);
+    assert_settings(
+        &BINARY.help(),
+        &[
+            ("--listen", "SECKILL_LISTEN", "0.0.0.0:3000]"),
+            ("--admin-token", "SECKILL_ADMIN_TOKEN", ""),
+            ("--admin-token-file", "SECKILL_ADMIN_TOKEN_FILE", ""),
+            ("--order-id-secret", "SECKILL_ORDER_ID_SECRET", ""),
+            ("--order-id-secret-file", "SECKILL_ORDER_ID_SECRET_FILE", ""),
+            ("--default-sale", "SECKILL_DEFAULT_SALE", "default]"),
+        ],
     );
 }
 
 #[test]
-fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
-    for arguments in [&["hunter2"][..], &["--databse-url=hunter2"], &["--databse-url", "hunter2"]] {
-        let (code, line) = said(arguments, &[]);
-        assert_eq!((code, line.lines().count()), (64, 1), "{line}");
-        assert!(!line.contains("hunter2"), "{arguments:?}: {line}");
+fn p6_a_bad_value_is_one_line_that_names_its_variable_and_exit_code_64() {
+    for (variable, value) in [
+        ("DATABASE_URL", "hunter2"),
+        ("DATABASE_URL", "mysql://u:hunter2@host:99999/x"),
+        ("REDIS_URL", "redis://:hunter2@host:99999/1"),
+        ("REDIS_URL", "redis://:hunter2@host/one"),
+        ("KAFKA_BROKERS", "hunter2"),
+        ("SECKILL_ORDERS_TOPIC", "no topic"),
+        ("SECKILL_DEAD_LETTER_TOPIC", "seckill.orders"),
+        ("SECKILL_LISTEN", "3000"),
+        ("SECKILL_DEFAULT_SALE", "{x}"),
+        ("SECKILL_PROFILE", "test"),
+        ("SECKILL_LOG_FORMAT", "xml"),
+        ("RUST_LOG", "a=b=c"),
+        ("SECKILL_WORKERS", "0"),
+        ("SECKILL_MAX_CONNECTIONS", "many"),
+        ("SECKILL_QUEUE_CAPACITY", "-1"),
+        ("SECKILL_MAX_EVENT_STREAMS", "1.5"),
+        ("SECKILL_LAME_DUCK_SECONDS", "11"),
+        ("SECKILL_RATE_LIMIT_BUYER", "fast"),
+        ("SECKILL_RATE_LIMIT_ADDRESS", "0/s"),
+        ("SECKILL_TRUSTED_PROXIES", "localhost"),
+        ("SECKILL_BUYER_JWT_SECRET", "hunter2"),
+        ("SECKILL_BUYER_JWT_JWKS", "/no/such/file"),
+        ("SECKILL_ORDER_ID_SECRET_FILE", "/no/such/file"),
+        ("SECKILL_ADMIN_TOKEN_FILE", "/no/such/file"),
+    ] {
+        let secret: &[&str] =
+            if variable.starts_with("SECKILL_ORDER_ID") { &[] } else { &["--order-id-secret", "s"] };
+        BINARY.assert_refused(secret, variable, value);
     }
+}
+
+#[test]
+fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
+    // What is wrong is the flag alone: everything else was read, and found good.
+    let arguments = ["--redis-url", "hunter2", "--order-id-secret", "s"];
+    let refusal = "seckill-api: REDIS_URL: must begin with redis:// or rediss://\n";
+    BINARY.assert_empty_is_not_set(&arguments, refusal);
+}
+
+#[test]
+fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
+    BINARY.assert_nothing_is_repeated();
 }

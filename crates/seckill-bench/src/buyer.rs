@@ -12,6 +12,7 @@ use std::{
 use seckill_core::order::{OrderId, OrderStatus};
 
 use crate::{
+    confirm::Followed,
     history::{Answer, Attempt, Call, Outcome},
     http::{Connection, Target},
     recorder::Recorder,
@@ -73,6 +74,10 @@ pub struct Run {
     pub began: Instant,
     /// Where attempts are recorded.
     pub recorder: Recorder,
+    /// Whether the recorder writes attempts down, so that they need names.
+    pub keeps_history: bool,
+    /// Orders to look for in MySQL, where that was asked for.
+    pub followed: Option<Followed>,
     /// Where fates are counted.
     pub tally: Tally,
     /// Set to end the run early: nobody starts to buy, nobody tries again.
@@ -80,7 +85,8 @@ pub struct Run {
 }
 
 impl Run {
-    fn now_us(&self) -> u64 {
+    /// Microseconds since the run began.
+    pub fn now_us(&self) -> u64 {
         micros(self.began.elapsed())
     }
 }
@@ -153,7 +159,7 @@ fn pause_before(next: u32, outcome: &Outcome) -> Duration {
 #[derive(Debug)]
 struct Endpoint {
     target: Target,
-    requests: Requests,
+    requests: Arc<Requests>,
     connection: Option<Connection>,
     used: Instant,
     left_alone_until: Option<Instant>,
@@ -170,10 +176,10 @@ pub struct Client {
 
 impl Client {
     /// A client whose buyers turn to `targets[home]` first.
-    pub fn new(run: Arc<Run>, targets: &[Target], home: usize) -> Self {
-        let endpoint = |target: &Target| Endpoint {
+    pub fn new(run: Arc<Run>, targets: &[(Target, Arc<Requests>)], home: usize) -> Self {
+        let endpoint = |(target, requests): &(Target, Arc<Requests>)| Endpoint {
             target: target.clone(),
-            requests: Requests::render(&run.crowd, &target.host),
+            requests: Arc::clone(requests),
             connection: None,
             used: Instant::now(),
             left_alone_until: None,
@@ -185,7 +191,10 @@ impl Client {
     /// Buyer `number` buys, `late` after it was due.
     pub async fn buy(&mut self, number: u64, late: Duration) -> Fate {
         let run = Arc::clone(&self.run);
-        let (user, key) = (run.crowd.user(number), run.crowd.key(number));
+        let keyed = run.crowd.is_keyed(number);
+        let names = || (run.crowd.user(number), run.crowd.key(number));
+        // Names cost more than the rest of an attempt, and only a history has a use for them.
+        let (user, key) = if run.keeps_history { names() } else { (String::new(), None) };
         let ends = Instant::now() + run.retry_for;
         let mut asks_again = run.crowd.asks_again(number);
         let mut known = None;
@@ -194,12 +203,15 @@ impl Client {
         loop {
             turn += 1;
             let (at_ms, start_us) = (wall_ms(), run.now_us());
-            let outcome = self.attempt(call, number, key.is_some(), turn).await;
+            let outcome = self.attempt(call, number, keyed, turn).await;
             let next = match call {
-                Call::Order => after_order(&outcome, key.is_some()),
+                Call::Order => after_order(&outcome, keyed),
                 Call::Look(id) => after_look(&outcome, id),
             };
             let pause = pause_before(turn + 1, &outcome);
+            if let (Some(followed), Next::End(Fate::Accepted), None) = (&run.followed, next, known) {
+                followed.accepted(number, &outcome, start_us.saturating_sub(micros(late)));
+            }
             run.recorder.record(Attempt {
                 call,
                 user: user.clone(),
@@ -244,7 +256,7 @@ impl Client {
         let endpoint = &mut self.endpoints[chosen];
         match call {
             Call::Order => endpoint.requests.order(number, keyed, &mut self.request),
-            Call::Look(id) => endpoint.requests.look(id, &mut self.request),
+            Call::Look(id) => endpoint.requests.look(number, id, &mut self.request),
         }
         if let Err(error) = endpoint.connect().await {
             return Outcome::Unsent(error.to_string());

@@ -1,4 +1,4 @@
-//! The floor of `BENCH.md`: a bare server that reads the same order and answers the same JSON, and does
+//! The floor that speed is measured against: a bare server that reads the same order and answers the same JSON, and does
 //! nothing else. The most that this HTTP stack can do, and the measure of what the system makes of it.
 
 use std::net::SocketAddr;

@@ -20,12 +20,13 @@ use tokio::task::JoinSet;
 
 use crate::{
     buyer::{Client, Fate, Run, Tally},
+    confirm::{self, Followed, Seen},
     exit::Failure,
     hook::Hook,
     http::{Connection, Target},
     progress::Progress,
     recorder::{Measures, Recorder},
-    request::{Crowd, MAX_BUYERS},
+    request::{Crowd, MAX_BUYERS, Requests},
 };
 
 /// How often the main thread looks how far the sale is.
@@ -40,6 +41,9 @@ pub struct LoadArgs {
     /// The sale to buy in
     #[arg(long)]
     pub sale: SaleId,
+    /// Further sales, by commas, that buyers turn to in turns with the first (for which there is no check)
+    #[arg(long, value_name = "SALE", value_delimiter = ',')]
+    pub also_in: Vec<SaleId>,
     /// How many buyers order, each once
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_BUYERS), required_unless_present = "duration")]
     pub buyers: Option<u64>,
@@ -58,6 +62,12 @@ pub struct LoadArgs {
     /// Units that each buyer asks for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=Quantity::MAX))]
     pub quantity: Units,
+    /// Characters of a remark that each buyer adds to its order
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=500))]
+    pub remark_length: u16,
+    /// Look for every N-th accepted order in MySQL, and measure when its row is there (needs --database-url)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub follow_every: Option<u64>,
     /// Buyers who start a second; as many as the API bears if not given
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub rate: Option<u64>,
@@ -102,6 +112,8 @@ pub struct Finished {
     pub tally: Tally,
     /// How long it took.
     pub took: Duration,
+    /// When the orders that were followed were in MySQL.
+    pub confirmed: Option<Seen>,
 }
 
 /// Hands out buyers: who is next, and when.
@@ -165,18 +177,22 @@ pub async fn run_until_shut(
     let run = Arc::new(Run {
         crowd: Crowd {
             run: format!("{:x}", now.as_millisecond()),
-            sale: args.sale.clone(),
+            sales: std::iter::once(&args.sale).chain(&args.also_in).cloned().collect(),
             quantity: args.quantity,
             keyed_share: args.keyed_share,
             replay_every: args.replay_every,
+            remark_length: args.remark_length.into(),
         },
         answer_within: args.timeout,
         retry_for: args.retry_for,
         began: Instant::now(),
         recorder: Recorder::default(),
+        keeps_history: history.is_some(),
+        followed: args.follow_every.map(Followed::every),
         tally: Tally::default(),
         stop: AtomicBool::new(false),
     });
+    let following = confirm::follow(&run, database)?;
     let recording = record(&run, history);
     let senders = send(args, &run, &targets, shut).map_err(|error| Failure::Other(error.into()))?;
     watch(args, &run, &senders, database).await;
@@ -184,10 +200,14 @@ pub async fn run_until_shut(
     for sender in senders {
         sender.join().map_err(|_| anyhow::anyhow!("a sending thread panicked"))??;
     }
+    let confirmed = match following {
+        Some(following) => Some(following.end(&run)?),
+        None => None,
+    };
     run.recorder.finish();
     let measures = recording.join().map_err(|_| anyhow::anyhow!("the recording thread panicked"))??;
     let run = Arc::into_inner(run).expect("every thread has ended");
-    Ok(Finished { measures, tally: run.tally, took })
+    Ok(Finished { measures, tally: run.tally, took, confirmed })
 }
 
 /// One server that answers is enough: that others are down may be what is tried out.
@@ -223,13 +243,16 @@ fn send(
         between: args.rate.map(|rate| Duration::from_secs(1).div_f64(rate as f64)),
         shut,
     });
+    let requests = |target: &Target| Arc::new(Requests::render(&run.crowd, &target.host));
+    let targets: Vec<(Target, Arc<Requests>)> =
+        targets.iter().map(|target| (target.clone(), requests(target))).collect();
     let threads = usize::from(args.threads);
     let mut senders = Vec::new();
     for thread in 0..threads {
         let clients: Vec<Client> = (0..usize::from(args.connections))
             .filter(|connection| connection % threads == thread)
             // Neighbours on one thread turn to different servers.
-            .map(|connection| Client::new(Arc::clone(run), targets, connection / threads))
+            .map(|connection| Client::new(Arc::clone(run), &targets, connection / threads))
             .collect();
         let (run, door) = (Arc::clone(run), Arc::clone(&door));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,12 +4,13 @@
 //! |---|---|
 //! | [`load`], [`buyer`], [`request`], [`http`] | the load generator: the crowd, one buyer, its bytes, the wire |
 //! | [`recorder`], [`history`] | what was asked and answered, measured and kept |
+//! | [`confirm`] | when accepted orders are in MySQL |
 //! | [`witness`] | what MySQL, Redis and Kafka hold |
 //! | [`promises`], [`verify`] | the checks, and when they are made |
 //! | [`progress`], [`report`] | what is shown |
 //! | [`hook`] | commands in the middle of a sale |
 //! | [`chaos`] | the fault suite |
-//! | [`floor`] | the bare server of `BENCH.md` |
+//! | [`floor`] | the bare server that speed is measured against |
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -19,6 +20,7 @@ use serde_json::json;
 
 mod buyer;
 mod chaos;
+mod confirm;
 mod exit;
 mod floor;
 mod history;

@@ -1,4 +1,4 @@
-//! The promises of DESIGN.md, checked: what was answered against what MySQL and Redis hold at the end.
+//! The promises, checked: what was answered against what MySQL and Redis hold at the end.
 //!
 //! Each check is a pure function of a [`History`], a [`StoreState`] and a [`LedgerState`], so that the
 //! checker itself can be tried on histories in which a promise is broken.
@@ -28,7 +28,7 @@ const EXAMPLES: usize = 5;
 pub struct Finding {
     /// One word for it.
     pub name: &'static str,
-    /// The promise of DESIGN.md that it belongs to.
+    /// The promise that it belongs to, as in `docs/reliability.md`.
     pub promise: &'static str,
     /// What is counted.
     pub what: &'static str,

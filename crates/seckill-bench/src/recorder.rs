@@ -16,13 +16,22 @@ use hdrhistogram::Histogram;
 use seckill_core::order::OrderStatus;
 use serde::Serialize;
 
-use crate::history::{Answer, Attempt, Call, Outcome};
+use crate::{
+    buyer::micros,
+    history::{Answer, Attempt, Call, Outcome},
+};
 
 /// How long the recorder lets attempts gather. Waking it for each one would cost more than sending it.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// How long a slice of the timeline is.
+pub const SLICE: Duration = Duration::from_millis(250);
+
 /// Longest latency that is told apart, in microseconds.
 const LONGEST_US: u64 = 120_000_000;
+
+/// Longest timeline, one day: what ends later is counted in its last slice.
+const MOST_SLICES: usize = 4 * 86_400;
 
 /// How an attempt ended, as the summary counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,7 +44,7 @@ pub enum Kind {
     Refused,
     /// 429 and 503: nothing done, try again.
     TryAgain,
-    /// An answer that CONTRACT.md does not know.
+    /// An answer that the interface does not describe.
     Unclear,
     /// Sent, no answer.
     Unknown,
@@ -79,6 +88,8 @@ pub struct Measure {
     pub first_start_us: u64,
     /// When the last of them ended.
     pub last_end_us: u64,
+    /// How many ended in each [`SLICE`] since the run began.
+    pub timeline: Vec<u32>,
 }
 
 /// What the attempts of each kind took.
@@ -134,8 +145,14 @@ fn measure(measures: &mut Measures, attempt: &Attempt) {
         latency: Histogram::new_with_bounds(1, LONGEST_US, 3).expect("valid bounds"),
         first_start_us: attempt.start_us,
         last_end_us: attempt.end_us,
+        timeline: Vec::new(),
     });
     measure.latency.saturating_record(attempt.end_us - attempt.start_us + attempt.late_us);
     measure.first_start_us = measure.first_start_us.min(attempt.start_us);
     measure.last_end_us = measure.last_end_us.max(attempt.end_us);
+    let slice = usize::try_from(attempt.end_us / micros(SLICE)).unwrap_or(usize::MAX).min(MOST_SLICES - 1);
+    if measure.timeline.len() <= slice {
+        measure.timeline.resize(slice + 1, 0);
+    }
+    measure.timeline[slice] += 1;
 }

@@ -2,14 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, TableComponent, presets::UTF8_HORIZONTAL_ONLY};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::{
     buyer::Fate,
     load::Finished,
     promises::Finding,
-    recorder::{Kind, Measure},
+    recorder::{Kind, Measure, SLICE},
 };
 
 /// What a run came to, in numbers.
@@ -28,6 +29,23 @@ pub struct Summary {
     pub client_cpu_micros_per_attempt: Option<f64>,
     /// How long the attempts took, by outcome.
     pub outcomes: Vec<Outcomes>,
+    /// From the request's start until the order was seen in MySQL, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<Confirmed>,
+    /// Milliseconds of a slice of the outcomes' timelines.
+    pub slice_ms: u128,
+}
+
+/// How long it took until accepted orders were seen in MySQL.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmed {
+    /// Orders that were followed.
+    pub followed: u64,
+    /// Of those, the ones that never came.
+    pub missing: u64,
+    #[serde(flatten)]
+    pub latency: Latency,
 }
 
 /// What became of the buyers.
@@ -49,11 +67,46 @@ pub struct Outcomes {
     pub count: u64,
     /// From the first one's start to the last one's end.
     pub per_second: f64,
+    #[serde(flatten)]
+    pub latency: Latency,
+    /// How many ended in each slice since the run began.
+    pub timeline: Vec<u32>,
+}
+
+/// How latencies are spread.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Latency {
     pub p50_ms: f64,
     pub p90_ms: f64,
     pub p99_ms: f64,
+    pub p999_ms: f64,
     pub max_ms: f64,
+    /// Upper bounds in milliseconds, each a quarter above the last, and how many are below it and above that.
+    pub histogram: Vec<(f64, u64)>,
 }
+
+impl Latency {
+    /// Of latencies in microseconds.
+    pub fn of(micros: &Histogram<u64>) -> Self {
+        let at = |quantile| millis(micros.value_at_quantile(quantile));
+        let steps = micros.iter_log(FIRST_BOUND_US, BOUNDS_RATIO);
+        Self {
+            p50_ms: at(0.5),
+            p90_ms: at(0.9),
+            p99_ms: at(0.99),
+            p999_ms: at(0.999),
+            max_ms: millis(micros.max()),
+            histogram: steps
+                .map(|step| (millis(step.value_iterated_to()), step.count_since_last_iteration()))
+                .collect(),
+        }
+    }
+}
+
+/// The bounds of the histograms that are reported: from a tenth of a millisecond, a quarter apart.
+const FIRST_BOUND_US: u64 = 100;
+const BOUNDS_RATIO: f64 = 1.25;
 
 fn millis(micros: u64) -> f64 {
     micros as f64 / 1000.0
@@ -63,15 +116,12 @@ impl Outcomes {
     fn of(outcome: Kind, measure: &Measure) -> Self {
         let count = measure.latency.len();
         let span = Duration::from_micros(measure.last_end_us.saturating_sub(measure.first_start_us).max(1));
-        let at = |quantile| millis(measure.latency.value_at_quantile(quantile));
         Self {
             outcome,
             count,
             per_second: count as f64 / span.as_secs_f64(),
-            p50_ms: at(0.5),
-            p90_ms: at(0.9),
-            p99_ms: at(0.99),
-            max_ms: millis(measure.latency.max()),
+            latency: Latency::of(&measure.latency),
+            timeline: measure.timeline.clone(),
         }
     }
 }
@@ -97,13 +147,18 @@ impl Summary {
             attempts_per_second: attempts as f64 / seconds,
             client_cpu_micros_per_attempt: cpu_micros().map(|micros| micros / attempts.max(1) as f64),
             outcomes,
+            confirmed: finished.confirmed.as_ref().map(|seen| Confirmed {
+                followed: seen.latency.len() + seen.missing,
+                missing: seen.missing,
+                latency: Latency::of(&seen.latency),
+            }),
+            slice_ms: SLICE.as_millis(),
         }
     }
 
     /// Throughput and latency as a table.
     pub fn table(&self) -> String {
-        let mut table = Table::new();
-        table.load_preset(UTF8_HORIZONTAL_ONLY);
+        let mut table = ruled_table();
         table.set_header(["answer", "count", "per second", "p50 ms", "p90 ms", "p99 ms", "max ms"]);
         for row in &self.outcomes {
             let number = |value: f64| format!("{value:.1}");
@@ -111,10 +166,10 @@ impl Summary {
                 word(row.outcome),
                 row.count.to_string(),
                 format!("{:.0}", row.per_second),
-                number(row.p50_ms),
-                number(row.p90_ms),
-                number(row.p99_ms),
-                number(row.max_ms),
+                number(row.latency.p50_ms),
+                number(row.latency.p90_ms),
+                number(row.latency.p99_ms),
+                number(row.latency.max_ms),
             ]);
         }
         align_right(&mut table, 1..7);
@@ -158,10 +213,17 @@ fn cpu_micros() -> Option<f64> {
     Some((user + system) as f64 * MICROS_A_TICK)
 }
 
+/// A table with a rule above, below and under its header, and none between its rows.
+fn ruled_table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections);
+    table
+}
+
 /// The promises as a table, with examples of those that are broken.
 pub fn promises_table(findings: &[Finding]) -> String {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    let mut table = ruled_table();
     table.set_header(["promise", "check", "what", "expected", "found", "ok"]);
     for finding in findings {
         table.add_row([

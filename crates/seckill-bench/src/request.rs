@@ -13,14 +13,16 @@ pub const MAX_BUYERS: u64 = 999_999_999;
 pub struct Crowd {
     /// What makes the names of this run its own, so that runs on one sale do not meet.
     pub run: String,
-    /// The sale they buy in.
-    pub sale: SaleId,
+    /// The sales they buy in, one buyer after the other in the next.
+    pub sales: Vec<SaleId>,
     /// Units that each asks for.
     pub quantity: u64,
     /// Which share of them sends an idempotency key, 0 to 1.
     pub keyed_share: f64,
     /// Every so many-th keyed buyer asks once more after it has won; none: nobody does.
     pub replay_every: Option<u64>,
+    /// Characters of the remark that each sends; none: no remark.
+    pub remark_length: usize,
 }
 
 impl Crowd {
@@ -39,17 +41,23 @@ impl Crowd {
         self.is_keyed(number) && self.replay_every.is_some_and(|every| number.is_multiple_of(every))
     }
 
-    /// Spreads the keyed buyers evenly: buyer `number` is one if the count of them steps up there.
+    /// Whether buyer `number` sends an idempotency key. Spreads them evenly: it does if the count of them steps up there.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers below MAX_BUYERS")]
-    fn is_keyed(&self, number: u64) -> bool {
+    pub fn is_keyed(&self, number: u64) -> bool {
         let keyed_before = |number: u64| (number as f64 * self.keyed_share) as u64;
         keyed_before(number + 1) > keyed_before(number)
     }
 }
 
-/// The order request of one crowd to one host, with and without a key.
+/// What one crowd sends to one host.
 #[derive(Clone, Debug)]
 pub struct Requests {
+    sales: Vec<SaleRequests>,
+}
+
+/// The order request in one sale, with and without a key.
+#[derive(Clone, Debug)]
+struct SaleRequests {
     keyed: Template,
     unkeyed: Template,
     look: (String, String),
@@ -67,8 +75,41 @@ const NUMBER: &str = "#########";
 impl Requests {
     /// Renders what `crowd` sends to `host`.
     pub fn render(crowd: &Crowd, host: &str) -> Self {
-        let (run, sale, quantity) = (&crowd.run, &crowd.sale, crowd.quantity);
-        let body = format!(r#"{{"user":"buyer-{run}-{NUMBER}","goods":"flash","quantity":{quantity}}}"#);
+        Self { sales: crowd.sales.iter().map(|sale| SaleRequests::render(crowd, sale, host)).collect() }
+    }
+
+    /// Those of buyer `number`.
+    fn of(&self, number: u64) -> &SaleRequests {
+        let place = number % self.sales.len() as u64;
+        &self.sales[usize::try_from(place).expect("fewer sales than memory has bytes")]
+    }
+
+    /// Writes the order request of buyer `number` over what `out` held.
+    pub fn order(&self, number: u64, keyed: bool, out: &mut Vec<u8>) {
+        let requests = self.of(number);
+        let template = if keyed { &requests.keyed } else { &requests.unkeyed };
+        template.fill(number, out);
+    }
+
+    /// Writes the request by which buyer `number` asks for order `id` over what `out` held.
+    pub fn look(&self, number: u64, id: OrderId, out: &mut Vec<u8>) {
+        let look = &self.of(number).look;
+        out.clear();
+        out.extend_from_slice(look.0.as_bytes());
+        out.extend_from_slice(id.to_string().as_bytes());
+        out.extend_from_slice(look.1.as_bytes());
+    }
+}
+
+impl SaleRequests {
+    fn render(crowd: &Crowd, sale: &SaleId, host: &str) -> Self {
+        let (run, quantity) = (&crowd.run, crowd.quantity);
+        let remark = match crowd.remark_length {
+            0 => String::new(),
+            length => format!(r#","remark":"{}""#, "x".repeat(length)),
+        };
+        let body =
+            format!(r#"{{"user":"buyer-{run}-{NUMBER}","goods":"flash","quantity":{quantity}{remark}}}"#);
         let render = |key: &str| {
             Template::new(&format!(
                 "POST /v1/sales/{sale}/orders HTTP/1.1\r\nHost: {host}\r\n{key}\
@@ -81,20 +122,6 @@ impl Requests {
             unkeyed: render(""),
             look: (format!("GET /v1/sales/{sale}/orders/"), format!(" HTTP/1.1\r\nHost: {host}\r\n\r\n")),
         }
-    }
-
-    /// Writes the order request of buyer `number` over what `out` held.
-    pub fn order(&self, number: u64, keyed: bool, out: &mut Vec<u8>) {
-        let template = if keyed { &self.keyed } else { &self.unkeyed };
-        template.fill(number, out);
-    }
-
-    /// Writes the request that asks for order `id` over what `out` held.
-    pub fn look(&self, id: OrderId, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(self.look.0.as_bytes());
-        out.extend_from_slice(id.to_string().as_bytes());
-        out.extend_from_slice(self.look.1.as_bytes());
     }
 }
 
@@ -126,10 +153,11 @@ mod tests {
     fn crowd(keyed_share: f64) -> Crowd {
         Crowd {
             run: "r1".into(),
-            sale: SaleId::parse("spring").unwrap(),
+            sales: vec![SaleId::parse("spring").unwrap()],
             quantity: 2,
             keyed_share,
             replay_every: None,
+            remark_length: 0,
         }
     }
 
@@ -148,6 +176,19 @@ mod tests {
 
         requests.order(42, false, &mut out);
         assert!(!String::from_utf8(out).unwrap().contains("Idempotency-Key"));
+    }
+
+    #[test]
+    fn buyers_take_turns_in_the_sales_and_say_what_they_are_asked_to() {
+        let sales = ["spring", "summer"].map(|name| SaleId::parse(name).unwrap()).to_vec();
+        let requests = Requests::render(&Crowd { sales, remark_length: 3, ..crowd(0.0) }, "localhost");
+        let mut out = Vec::new();
+        for (number, sale) in [(0, "spring"), (1, "summer"), (2, "spring")] {
+            requests.order(number, false, &mut out);
+            let text = String::from_utf8(out.clone()).unwrap();
+            assert!(text.starts_with(&format!("POST /v1/sales/{sale}/orders HTTP/1.1\r\n")), "{text}");
+            assert!(text.ends_with(r#""quantity":2,"remark":"xxx"}"#), "{text}");
+        }
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //!
 //! Whoever changes a sale (an operator's command, the API's reset) does it through here.
 
+mod import;
 mod reset;
 
-pub use self::reset::Reset;
+pub use self::{
+    import::{Import, ImportPlan},
+    reset::Reset,
+};
 use crate::{
     ledger::{AdjustOutcome, LedgerError, LedgerSale, SaleLookup, StockLedger},
     order::Units,

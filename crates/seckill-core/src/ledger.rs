@@ -33,13 +33,13 @@ use deadpool_redis::{
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    batch::{MAX_BATCH, REPEAT_FOR, Reservation, ReservationQueue, Settled},
+    batch::{Call, Decided, MAX_BATCH, REPEAT_FOR, Reservation, ReservationQueue, Settled},
     change::{AdjustOutcome, ReleaseOutcome},
     inspect::{LedgerSale, OrderLookup, SaleLookup},
     record::{LedgerOrder, RecordState},
     reserve::ReserveOutcome,
 };
-use crate::sale::SaleId;
+use crate::{address::Address, sale::SaleId, settings::SettingsError};
 
 /// The longest time from the start of a reservation to the acknowledgement of its event within which the
 /// order is answered `accepted`; later it is `pending`. A constant, not a setting: a rebuild of the ledger
@@ -80,8 +80,8 @@ pub struct StockLedger {
 }
 
 impl StockLedger {
-    /// A ledger at `url` (`redis://…` or `rediss://…`). Connects when it is first used.
-    pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, LedgerError> {
+    /// A ledger at `url` (`redis://…` or `rediss://…`, see [`crate::address`]). Connects when it is first used.
+    pub fn new(url: &SecretString, max_connections: usize) -> Result<Self, SettingsError> {
         Self::answering_within(RESPONSE_TIMEOUT, url, max_connections)
     }
 
@@ -90,11 +90,15 @@ impl StockLedger {
         timeout: Duration,
         url: &SecretString,
         max_connections: usize,
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Self, SettingsError> {
+        // Not in the client's words: they might repeat what it was given.
+        let unusable = || SettingsError::of("REDIS_URL", "not a Redis URL");
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
             .set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let manager = Manager::new_with_config(url.expose_secret(), config)?;
+        let place = Address::of(url.expose_secret()).of_redis();
+        let place = place.map_err(|why| SettingsError::of("REDIS_URL", why))?;
+        let manager = Manager::new_with_config(place, config).map_err(|_| unusable())?;
         let pool = Pool::builder(manager)
             .max_size(max_connections)
             .wait_timeout(Some(CONNECT_TIMEOUT))
@@ -102,7 +106,7 @@ impl StockLedger {
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| LedgerError::Unavailable(error.to_string()))?;
+            .map_err(|error| SettingsError::of("REDIS_URL", error))?;
         Ok(Self { pool })
     }
 

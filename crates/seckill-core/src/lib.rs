@@ -9,8 +9,10 @@
 //! | [`store`] | MySQL: what is true, every statement |
 //! | [`upkeep`] | finishing what was cut off between the three |
 //! | [`change`] | the use case of changing a sale on both sides |
-//! | [`settings`], [`telemetry`], [`shutdown`] | what every binary needs to start and to stop |
+//! | [`address`] | where a server is, and whom to trust that it is the right one |
+//! | [`settings`], [`telemetry`], [`traces`], [`shutdown`] | what every binary needs to start and to stop |
 
+pub mod address;
 pub mod change;
 pub mod event;
 pub mod ledger;
@@ -23,4 +25,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;
+pub mod traces;
 pub mod upkeep;

@@ -19,6 +19,7 @@ mod range;
 mod raw_event;
 mod subscriber;
 pub mod topics;
+mod traced;
 
 pub use self::{
     error::{Delivery, ErrorCode, InvalidPosition, LogError, Position, PublishError},
@@ -26,4 +27,5 @@ pub use self::{
     publisher::{OrderPublisher, PublisherLimits},
     raw_event::{DEAD_LETTER_HEADERS, RawEvent},
     subscriber::OrderSubscriber,
+    traced::{processing, receiving},
 };

@@ -4,13 +4,18 @@
 //! A variable that is set but empty counts as not set.
 
 mod command_line;
+mod traces;
 
 use std::{fs, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse};
+pub use self::{
+    command_line::{EXIT_USAGE, Refusal, SettingsError, exit_with, parse, try_parse},
+    traces::{TraceSampler, TraceSettings},
+};
+use crate::address::Address;
 
 /// The secret `name` from its own setting or from the file that `{name}_FILE` names; a line break at the
 /// file's end is not part of it. An empty one counts as none.
@@ -46,10 +51,16 @@ fn secret_url(
 ) -> Result<SecretString, SettingsError> {
     let url = secret(name, given, file)?.unwrap_or_else(|| default.into());
     let known = schemes.iter().any(|scheme| url.expose_secret().starts_with(&format!("{scheme}://")));
-    if known {
-        Ok(url)
-    } else {
-        Err(SettingsError(format!("{name}: must begin with {}://", schemes.join(":// or "))))
+    if !known {
+        return Err(SettingsError(format!("{name}: must begin with {}://", schemes.join(":// or "))));
+    }
+    let address = Address::of(url.expose_secret());
+    if address.authority.is_some() && address.plain.starts_with("redis://") {
+        return Err(SettingsError(format!("{name}: ssl_ca goes with rediss://")));
+    }
+    match address.certificates() {
+        Ok(_) => Ok(url),
+        Err(error) => Err(SettingsError(format!("{name}: {error}"))),
     }
 }
 
@@ -76,6 +87,35 @@ impl DatabaseSettings {
     }
 }
 
+/// Where the original system's table is.
+#[derive(Args, Clone, Debug)]
+pub struct OriginalSettings {
+    /// The original's database
+    #[arg(
+        long = "from",
+        env = "SECKILL_IMPORT_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The original's database, mysql://USER:PASSWORD@HOST:PORT/DATABASE"
+    )]
+    import_url: Option<SecretString>,
+    /// A file that holds the URL
+    #[arg(long = "from-file", env = "SECKILL_IMPORT_URL_FILE", value_name = "FILE")]
+    import_url_file: Option<PathBuf>,
+}
+
+impl OriginalSettings {
+    /// The URL, checked. There is no default: importing from the wrong place is worse than asking.
+    pub fn url(&self) -> Result<SecretString, SettingsError> {
+        let given = secret("SECKILL_IMPORT_URL", self.import_url.as_ref(), self.import_url_file.as_ref())?;
+        match given {
+            Some(url) if url.expose_secret().starts_with("mysql://") => Ok(url),
+            Some(_) => Err(SettingsError("--from (SECKILL_IMPORT_URL): must begin with mysql://".into())),
+            None => Err(SettingsError("--from (SECKILL_IMPORT_URL): is required".into())),
+        }
+    }
+}
+
 /// Where the ledger is.
 #[derive(Args, Clone, Debug)]
 pub struct RedisSettings {
@@ -99,7 +139,7 @@ impl RedisSettings {
 /// Where the order log is.
 #[derive(Args, Clone, Debug)]
 pub struct KafkaSettings {
-    /// Kafka brokers, HOST:PORT, separated by commas
+    /// Kafka brokers, HOST:PORT, separated by commas; by TLS: ssl://HOST:PORT
     #[arg(long, global = true, env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_parser = brokers)]
     pub kafka_brokers: String,
     /// Topic of the order log
@@ -177,17 +217,22 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn brokers(text: &str) -> Result<String, String> {
+    let address = Address::of(text);
+    let by_tls = address.plain.trim_start().starts_with("ssl://");
     let each = |broker: &str| {
-        broker
-            .trim()
-            .rsplit_once(':')
-            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        let place = broker.trim();
+        let place = if by_tls { place.strip_prefix("ssl://")? } else { place };
+        let (host, port) = place.rsplit_once(':')?;
+        (!host.is_empty() && !host.contains('/')).then_some(port.parse::<u16>().ok()?)
     };
-    if text.split(',').all(each) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be HOST:PORT[,HOST:PORT…]".into())
+    if !address.plain.split(',').all(|broker| each(broker).is_some()) {
+        return Err("must be HOST:PORT[,HOST:PORT…], with ssl:// in front of each or of none".into());
     }
+    if address.authority.is_some() && !by_tls {
+        return Err("ssl_ca goes with ssl:// in front of each broker".into());
+    }
+    address.certificates()?;
+    Ok(text.to_owned())
 }
 
 fn topic(text: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@
 //! | `write`, `decide` | the consumer's transaction: a batch of events becomes orders |
 //! | `sales`, `adjust`, `audit` | sales, and the numbered, audited changes to them |
 //! | `orders` | single orders, and units that are on their way back to the ledger |
+//! | `original`, `import` | the original's own table, and its orders on their way into a sale |
 //! | `legacy_orders` | orders as the original's `/order` routes show and change them |
 //! | `timeline` | how one order came along |
 //! | `rebuild` | epochs, and the consistent snapshot that a ledger is rebuilt from |
@@ -18,10 +19,12 @@ mod audit;
 mod decide;
 mod describe;
 mod error;
+mod import;
 mod legacy_orders;
 mod locks;
 mod migrate;
 mod orders;
+mod original;
 mod rebuild;
 mod rows;
 mod sales;
@@ -40,6 +43,7 @@ pub use adjust::{AdjustmentRequest, BeginAdjustment, PendingAdjustment, SaleLock
 pub use audit::Adjustment;
 pub use describe::StoreDescription;
 pub use error::{Contention, StoreError};
+pub use import::{BeginImport, ImportAudit, ImportBatch, ImportedOrder, KnownToStore, PendingImport};
 pub use legacy_orders::{
     Deletable, HandMadeOrder, InsertOutcome, LegacyOrder, OrderCursor, OrderEdit, RemarkEdit,
 };
@@ -47,14 +51,17 @@ pub use locks::KeeperLock;
 #[cfg(feature = "test-support")]
 pub use migrate::revert_migrations;
 pub use migrate::{migrate, pending_migrations};
+pub use original::{OriginalOrder, OriginalOrders};
 pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
-pub use write::{IncomingEvent, WriteOutcome};
+pub use write::{IncomingEvent, WriteOutcome, record_write};
 
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;
 use session::{Connection, Session};
+
+use crate::{address::Address, settings::SettingsError};
 
 /// How an [`OrderStore`] uses its database.
 #[derive(Clone, Copy, Debug)]
@@ -87,13 +94,13 @@ pub struct OrderStore {
 }
 
 impl OrderStore {
-    /// A store at `url` (`mysql://user:password@host:port/database`). Connects when first used.
-    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, StoreError> {
-        // What follows the scheme is read when the first connection is made; this much is known now.
-        if !url.expose_secret().starts_with("mysql://") {
-            return Err(StoreError::Url("it must begin with mysql://".into()));
-        }
-        let pool = session::pool(url, options.max_connections)?;
+    /// A store at `url` (`mysql://user:password@host:port/database`, see [`crate::address`]). Connects when first used.
+    pub fn connect(url: &SecretString, options: StoreOptions) -> Result<Self, SettingsError> {
+        // Read now, as the first connection will read it: a mistake in it never mends itself.
+        let unusable = |why: String| SettingsError::of("DATABASE_URL", why);
+        Address::of(url.expose_secret()).of_mysql().map_err(unusable)?;
+        let pool =
+            session::pool(url, options.max_connections).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { pool, url: Arc::new(url.clone()), options })
     }
 

@@ -1,7 +1,10 @@
 //! Logs and metrics of a process.
 
+pub mod catalogue;
+
 use std::{io::IsTerminal, time::Duration};
 
+use metrics::gauge;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -25,7 +28,10 @@ pub fn start_logging(settings: &LogSettings) -> Result<(), SettingsError> {
     let registry = tracing_subscriber::registry().with(filter);
     let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let started = match settings.format() {
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+        LogFormat::Json => {
+            // A line's span is the place in a trace that it belongs to, if there is one: its ids.
+            registry.with(layer.json().flatten_event(true).with_span_list(false)).try_init()
+        }
         LogFormat::Pretty => registry.with(layer.compact()).try_init(),
     };
     started.map_err(|error| SettingsError(format!("logging cannot start: {error}")))
@@ -41,8 +47,12 @@ impl Metrics {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_size".into()), &SIZES));
-        let handle = builder.and_then(PrometheusBuilder::install_recorder);
-        handle.map(Self).map_err(|error| SettingsError(format!("metrics cannot start: {error}")))
+        let handle = builder
+            .and_then(PrometheusBuilder::install_recorder)
+            .map_err(|error| SettingsError(format!("metrics cannot start: {error}")))?;
+        catalogue::describe_all();
+        gauge!("seckill_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Ok(Self(handle))
     }
 
     /// What has been measured, in the text format of Prometheus.

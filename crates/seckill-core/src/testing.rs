@@ -1,4 +1,8 @@
-//! For tests only (feature `test-support`): a database of one's own on the real server, and a ledger that waits.
+//! For tests only (feature `test-support`): a database of one's own on the real server, a ledger that waits, and
+//! the binaries as processes.
+
+mod process;
+mod settings;
 
 use std::{thread, time::Duration};
 
@@ -10,6 +14,10 @@ use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+pub use self::{
+    process::RunningProcess,
+    settings::{Binary, SHARED_SETTINGS, assert_settings},
+};
 use crate::{
     ledger::StockLedger,
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},
@@ -62,10 +70,42 @@ impl TestDatabase {
         OrderStore::connect(&self.url, StoreOptions::default()).expect("DATABASE_URL is of MySQL")
     }
 
+    /// Executes `sql` and says nothing more, as a machine does that has vanished, for as long as what is returned
+    /// lives.
+    pub async fn execute_and_fall_silent(&self, sql: &str) -> Silent {
+        let mut connection =
+            connect_for_tests(self.url.expose_secret()).await.expect("the test server answers");
+        connection.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        Silent { _connection: connection }
+    }
+
     /// Executes `sql` on it, on a connection of its own: for damage that no code of ours does.
     pub async fn execute(&self, sql: &str) {
         execute(&self.url, sql).await;
     }
+
+    /// Waits until one of its connections is at something; `condition` is of the server's process list.
+    pub async fn wait_for_connection(&self, condition: &str) {
+        let query = format!(
+            "SELECT CAST(id AS SIGNED) AS id FROM information_schema.processlist \
+             WHERE db = DATABASE() AND id <> CONNECTION_ID() AND {condition}"
+        );
+        let mut connection =
+            connect_for_tests(self.url.expose_secret()).await.expect("the test server answers");
+        for _attempt in 0..1000 {
+            let found = diesel::sql_query(&query).load::<Process>(&mut connection).await;
+            if !found.expect("the test server lists connections").is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no connection is at this: {condition}");
+    }
+}
+
+/// A connection, set up as those of a store, that is open and says nothing.
+pub struct Silent {
+    _connection: diesel_async::AsyncMysqlConnection,
 }
 
 impl Drop for TestDatabase {

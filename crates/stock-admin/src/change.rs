@@ -29,11 +29,11 @@ pub async fn reset(all: &Surroundings, sale: &SaleId, reset: &Reset) -> Result<C
     sides(all).reset(sale, reset).await.map_err(|error| failure(sale, error))
 }
 
-fn sides(all: &Surroundings) -> Sides<'_> {
+pub fn sides(all: &Surroundings) -> Sides<'_> {
     Sides { store: &all.store, ledger: &all.ledger }
 }
 
-fn failure(sale: &SaleId, error: ChangeError) -> Failure {
+pub fn failure(sale: &SaleId, error: ChangeError) -> Failure {
     match error {
         ChangeError::Refused(refusal) => refused(sale, refusal),
         ChangeError::Store(error) => error.into(),

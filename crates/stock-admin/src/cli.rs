@@ -7,14 +7,17 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use seckill_core::{
-    order::Units,
+    order::{Goods, Units},
     order_log::Position,
     sale::SaleId,
-    settings::{DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TopicSettings},
+    settings::{
+        DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, OriginalSettings, RedisSettings,
+        TopicSettings,
+    },
 };
 
 use self::values::{
-    limit, lines, more_or_fewer, position, reason, reset_reason, seconds, time, title, units,
+    goods, limit, lines, more_or_fewer, offset, position, reason, reset_reason, seconds, time, title, units,
 };
 
 const AFTER_HELP: &str = "\
@@ -99,20 +102,28 @@ pub enum Command {
         #[command(flatten)]
         watch: Watch,
     },
-    /// Load a sale's ledger anew from the log and the store; asks first
+    /// Load the ledger of a sale, or of all, anew from the log and the store; asks first
     ///
-    /// The sale sells nothing meanwhile: three seconds, and as long as the log takes to be written. An
+    /// They sell nothing meanwhile: three seconds, and as long as the log takes to be written. An
     /// order-consumer does it; where none runs, nothing is changed.
     Rebuild {
-        /// The sale
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        /// Only this sale
+        #[arg(conflicts_with = "all")]
         sale: Option<SaleId>,
-        /// Every sale
+        /// Every sale, which is also what no name means
         #[arg(long)]
         all: bool,
         #[command(flatten)]
         patience: Patience,
     },
+    /// Take over the orders of the original (nest-seckill) into a sale; asks first
+    ///
+    /// Reads the original's table `order` and changes nothing there. Each order becomes a confirmed order of one
+    /// unit, under its own id, and counts against the sale's stock. What is there already is left alone: run it as
+    /// often as you like. Rows that cannot be orders are listed with the reason, and make exit code 1.
+    ///
+    /// The sale sells nothing meanwhile, and until an order-consumer has loaded it anew: some seconds.
+    Import(Import),
     /// Orders whose events are not known to be in the order log
     #[command(subcommand)]
     Outbox(OutboxCommand),
@@ -133,6 +144,26 @@ pub enum Command {
         /// The folder, made where there is none
         directory: PathBuf,
     },
+}
+
+/// An import from the original.
+#[derive(Args, Debug)]
+pub struct Import {
+    /// The sale
+    pub sale: SaleId,
+    #[command(flatten)]
+    pub original: OriginalSettings,
+    /// Only tell what would be imported
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What was bought, where a row does not say
+    #[arg(long, value_name = "TEXT", value_parser = goods)]
+    pub goods: Option<Goods>,
+    /// Time zone of the original's dates, for example +08:00
+    #[arg(long, value_name = "OFFSET", default_value = "+00:00", value_parser = offset, allow_hyphen_values = true)]
+    pub time_zone: String,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 /// Looking again and again.
@@ -178,11 +209,10 @@ pub enum DeadLettersCommand {
     },
     /// Put them into the order log again, as they were; asks first
     Replay {
-        /// The one that is there in the dead-letter topic
-        #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all",
-            required_unless_present_any = ["all", "reason"])]
+        /// Only the one that is there in the dead-letter topic
+        #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all")]
         letter: Option<Position>,
-        /// All of them
+        /// All of them, which is also what no place means
         #[arg(long)]
         all: bool,
         /// All whose reason contains this

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
-    output::{Report, table},
+    output::{Report, counted, table},
     surroundings::Surroundings,
 };
 
@@ -73,12 +73,13 @@ async fn kafka(all: &Surroundings, findings: &mut Vec<Finding>) {
     findings.push(finding("kafka: reachable", true, "yes", "yes"));
     for topic in described {
         let there = topic.partitions > 0;
-        let found = if there { format!("{} partitions", topic.partitions) } else { "missing".to_owned() };
+        let found =
+            if there { counted(topic.partitions, "partition", "partitions") } else { "missing".into() };
         findings.push(finding(
             "kafka: topic",
             there,
             format!("{}: {found}", topic.name),
-            "stock-admin topics create",
+            "as topics create makes it",
         ));
         if !there {
             continue;
@@ -86,8 +87,9 @@ async fn kafka(all: &Surroundings, findings: &mut Vec<Finding>) {
         let setting = |name: &str| topic.settings.get(name).cloned().unwrap_or_default();
         let in_sync: usize = setting("min.insync.replicas").parse().unwrap_or(0);
         let durable = if topic.replicas >= 3 { in_sync >= 2 } else { in_sync >= 1 };
-        let found = format!("{}: {} replicas, {in_sync} in sync", topic.name, topic.replicas);
-        findings.push(finding("kafka: replication", durable, found, "of 3 replicas 2 in sync"));
+        let replicas = counted(topic.replicas, "replica", "replicas");
+        let found = format!("{}: {replicas}, min.insync.replicas {in_sync}", topic.name);
+        findings.push(finding("kafka: replication", durable, found, "2 with 3 replicas, else 1"));
         let unclean = setting("unclean.leader.election.enable");
         let found = format!("{}: {unclean}", topic.name);
         findings.push(finding("kafka: unclean election", unclean == "false", found, "false"));

@@ -6,6 +6,7 @@ mod cli;
 mod dead_letters;
 mod doctor;
 mod failure;
+mod import;
 mod outbox;
 mod output;
 mod progress;
@@ -98,6 +99,7 @@ async fn execute(cli: Cli) -> Result<Report, Failure> {
         Command::Rebuild { sale, patience, .. } => {
             rebuild::rebuild(&all, sale.as_ref(), &patience, yes).await
         }
+        Command::Import(import) => import::import(&all, import, yes).await,
         Command::Outbox(OutboxCommand::List { sale, limit }) => {
             outbox::list(&all, sale.as_ref(), limit).await
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seckill_core::{
-    ledger::{LedgerError, SaleLookup},
+    ledger::SaleLookup,
     sale::{Sale, SaleId, SaleState, SaleSwitch, SaleView},
     store::{AdjustmentRequest, CreateOutcome, StockChange, StoredSale},
 };
@@ -39,13 +39,15 @@ pub async fn create(all: &Surroundings, new: NewSale) -> Result<Report, Failure>
         closes_at: new.closes_at,
         switch: SaleSwitch::Open,
     };
+    // A sale that no ledger can load would be made and not sold.
+    all.ledger.ping().await?;
     match all.store.create_sale(&sale, &Surroundings::actor()).await? {
         CreateOutcome::AlreadyExists => {
             Err(Failure::Refused(format!("there is a sale {} already; nothing was changed", sale.id)))
         }
         CreateOutcome::Created(stored) => {
             let loaded = wait_until_loaded(all, &sale.id).await;
-            let view = view(all, &stored).await?;
+            let (view, _) = view(all, &stored).await.map_err(|failure| failure.but("the sale is made"))?;
             let note =
                 if loaded { "" } else { "\nIt sells as soon as an order-consumer runs and has loaded it." };
             let text = format!("created sale {}: {} units{note}", sale.id, sale.stock);
@@ -70,7 +72,7 @@ async fn wait_until_loaded(all: &Surroundings, sale: &SaleId) -> bool {
 pub async fn list(all: &Surroundings) -> Result<Report, Failure> {
     let mut views = Vec::new();
     for stored in all.store.sales().await? {
-        views.push(view(all, &stored).await?);
+        views.push(view(all, &stored).await?.0);
     }
     let rows = views.iter().map(|sale| {
         vec![
@@ -91,13 +93,7 @@ pub async fn list(all: &Surroundings) -> Result<Report, Failure> {
 /// One sale, as store and ledger have it.
 pub async fn show(all: &Surroundings, sale: &SaleId) -> Result<Report, Failure> {
     let stored = all.store.sale(sale).await?.ok_or_else(|| Failure::no_such_sale(sale))?;
-    let view = view(all, &stored).await?;
-    let ledger = match all.ledger.sale(sale).await {
-        Ok(SaleLookup::Trusted(_)) => "trusted",
-        Ok(SaleLookup::Untrusted) => "being rebuilt",
-        Ok(SaleLookup::Absent) => "not loaded",
-        Err(_) => "unreachable",
-    };
+    let (view, ledger) = view(all, &stored).await?;
     // A damaged ledger may say that more are left than there were: showing it must not fail.
     let held = view.stock.saturating_sub(view.remaining);
     let rows = [
@@ -164,15 +160,14 @@ async fn switch(all: &Surroundings, sale: &SaleId, to: SaleSwitch) -> Result<Rep
     Ok(Report::new(format!("sale {sale} is {}", to.as_str()), &view))
 }
 
-/// A sale as clients see it; where the ledger cannot tell what is left, it is the stock without what is sold.
-async fn view(all: &Surroundings, stored: &StoredSale) -> Result<SaleView, Failure> {
-    Ok(match all.ledger.sale(&stored.sale.id).await {
-        Ok(SaleLookup::Trusted(ledger)) => ledger.sale.view(ledger.now, ledger.remaining),
-        Ok(SaleLookup::Absent | SaleLookup::Untrusted)
-        | Err(LedgerError::Unavailable(_) | LedgerError::Unknown(_)) => {
-            stored.sale.view(Timestamp::now(), stored.sale.stock.saturating_sub(stored.sold))
-        }
-        Err(error @ LedgerError::Corrupt(_)) => return Err(error.into()),
+/// A sale as clients see it, and how the ledger stands to it; where the ledger does not have it, what is left is
+/// the stock without what is sold.
+async fn view(all: &Surroundings, stored: &StoredSale) -> Result<(SaleView, &'static str), Failure> {
+    let unloaded = || stored.sale.view(Timestamp::now(), stored.sale.stock.saturating_sub(stored.sold));
+    Ok(match all.ledger.sale(&stored.sale.id).await? {
+        SaleLookup::Trusted(ledger) => (ledger.sale.view(ledger.now, ledger.remaining), "trusted"),
+        SaleLookup::Untrusted => (unloaded(), "being rebuilt"),
+        SaleLookup::Absent => (unloaded(), "not loaded"),
     })
 }
 

@@ -24,8 +24,7 @@ impl Surroundings {
     pub fn new(places: Places) -> Result<Self, Failure> {
         let database = places.database.url()?;
         let redis = places.redis.url()?;
-        let ledger = StockLedger::new(&redis, 2)
-            .map_err(|_| Failure::Usage("REDIS_URL: not a Redis URL".to_owned()))?;
+        let ledger = StockLedger::new(&redis, 2)?;
         let store = OrderStore::connect(&database, StoreOptions::default())?;
         Ok(Self { database, store, ledger, kafka: places.kafka, group: places.group })
     }

@@ -6,6 +6,10 @@ mod at_work;
 mod damage;
 #[path = "cli/dead_letters.rs"]
 mod dead_letters;
+#[path = "cli/import.rs"]
+mod import;
+#[path = "cli/import_steps.rs"]
+mod import_steps;
 #[path = "cli/outbox.rs"]
 mod outbox;
 #[path = "cli/output.rs"]

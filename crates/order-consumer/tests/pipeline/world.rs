@@ -17,8 +17,7 @@ use seckill_core::{
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
 pub struct World {
-    /// Dropped with the world.
-    _database: TestDatabase,
+    pub database: TestDatabase,
     pub store: OrderStore,
     pub ledger: StockLedger,
     pub publisher: Arc<OrderPublisher>,
@@ -66,7 +65,7 @@ impl World {
             observer: LogObserver::new(&kafka, &group).unwrap(),
         };
         let owed = Arc::new(Notify::new());
-        Self { _database: database, store, ledger, publisher, kafka, group, sale: sale.id, keeper, owed }
+        Self { database, store, ledger, publisher, kafka, group, sale: sale.id, keeper, owed }
     }
 
     /// The same, with the sale loaded by the keeper.
@@ -155,6 +154,15 @@ impl World {
             SaleLookup::Trusted(sale) => sale,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Locks the sale's row in the store, as a batch of the consumer does, for so long.
+    pub async fn hold_the_row(&self, hold: Duration) {
+        let seconds = hold.as_secs_f64();
+        let sale = &self.sale;
+        let sql =
+            format!("BEGIN; UPDATE sales SET title = title WHERE id = '{sale}'; DO SLEEP({seconds}); COMMIT");
+        self.database.execute(&sql).await;
     }
 
     /// Takes the sale's keys away, as FLUSHALL would.

@@ -8,6 +8,7 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord},
 };
 use seckill_core::order::{OrderId, OrderStatus};
+use serde_json::json;
 
 use crate::world::World;
 
@@ -135,5 +136,33 @@ async fn p1_what_does_not_fit_the_stock_is_rejected() {
         rejected += usize::from(world.status(order.order.id).await == Some(OrderStatus::Rejected));
     }
     assert!(rejected > 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_what_others_put_into_the_log_is_held_to_the_stock() {
+    let world = World::open(3).await;
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &world.kafka.kafka_brokers).create().unwrap();
+    let (pattern, mut orders) = (world.reserve(1).await.order, Vec::new());
+    for _ in 0..5 {
+        let mut order = pattern.clone();
+        order.id = OrderId::fresh();
+        order.openid = order.id.openid(order.created_date);
+        let event =
+            json!({ "v": 1, "type": "placed", "sale": world.sale, "order": order, "at": order.created_date });
+        let (key, value) = (order.id.to_string(), event.to_string());
+        let record = FutureRecord::to(&world.kafka.orders_topic).key(&key).payload(&value);
+        producer.send(record, Duration::from_secs(5)).await.unwrap();
+        orders.push(order.id);
+    }
+    world.consume(5).await;
+    let mut statuses = Vec::new();
+    for id in orders {
+        statuses.push(world.status(id).await.unwrap());
+    }
+    let confirmed = statuses.iter().filter(|status| **status == OrderStatus::Confirmed).count();
+    let rejected = statuses.iter().filter(|status| **status == OrderStatus::Rejected).count();
+    assert_eq!((confirmed, rejected, world.sold().await), (3, 2, 3));
     world.end().await;
 }

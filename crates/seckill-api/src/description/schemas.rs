@@ -234,7 +234,7 @@ fn problem() -> Object {
     let error = object(&["field", "message"], [("field", string()), ("message", string())]);
     let errors = ArrayBuilder::new()
         .items(RefOr::T(Schema::from(error)))
-        .description(Some("With `validation-failed`: which fields, and what is expected of each."));
+        .description(Some("With status 422: which fields, or which header, and what is expected of each."));
     let properties = [
         ("type", string().format(Some(SchemaFormat::Custom("uri-reference".into()))).build().into()),
         ("title", Schema::from(string().build())),

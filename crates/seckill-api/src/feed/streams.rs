@@ -29,6 +29,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 /// How many streams there may be, and when they must end.
 pub struct Streams {
     places: Arc<Semaphore>,
+    capacity: usize,
     ending: Shutdown,
 }
 
@@ -49,13 +50,18 @@ pub enum Event {
 impl Streams {
     /// At most `capacity` streams, which all end with `ending`.
     pub fn new(capacity: usize, ending: Shutdown) -> Self {
-        Self { places: Arc::new(Semaphore::new(capacity)), ending }
+        Self { places: Arc::new(Semaphore::new(capacity)), capacity, ending }
     }
 
     /// A place for one more stream.
     pub fn place(&self) -> Result<Place, Refusal> {
         let permit = Arc::clone(&self.places).try_acquire_owned();
         permit.map(|permit| Place { _permit: permit }).map_err(|_full| Refusal::TooManyStreams)
+    }
+
+    /// How many streams are open.
+    pub fn open(&self) -> usize {
+        self.capacity - self.places.available_permits()
     }
 
     /// Streams what `source` holds now and whenever it changes, until it ends.

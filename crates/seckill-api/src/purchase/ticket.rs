@@ -12,9 +12,12 @@ use std::{
 };
 
 use seckill_core::{
-    ledger::{LedgerError, LedgerOrder, REPEAT_FOR, RecordState, ReserveOutcome, Settled},
+    ledger::{
+        Call, Decided as LedgerDecided, LedgerError, LedgerOrder, REPEAT_FOR, RecordState, Reservation,
+        ReserveOutcome, Settled,
+    },
     order_log::{Delivery, OrderPublisher, Position},
-    sale::SaleId,
+    traces::TraceContext,
 };
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
@@ -81,6 +84,8 @@ pub struct Ticket {
     pub deadline: Instant,
     /// Whether the answer needs the place in the order log, so that a replay is published once more.
     pub wants_position: bool,
+    /// The request's place in its trace, if that is recorded.
+    pub trace: Option<TraceContext>,
     /// Where acknowledged orders go. In the ticket and in its delivery, so that the channel closes
     /// when the last order on its way has been acknowledged.
     pub settled: UnboundedSender<Settled>,
@@ -97,14 +102,17 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Takes the ledger's answer to one reservation of `sale`. Does not block.
-    pub fn decided(&self, sale: &SaleId, ticket: Ticket, outcome: Result<ReserveOutcome, LedgerError>) {
+    /// Takes the ledger's answer to `reservation`, which came with a `call`. Does not block.
+    pub fn decided(&self, reservation: &Reservation, ticket: Ticket, outcome: LedgerDecided, call: Call) {
         self.measures.decided(&outcome);
+        if let Some(trace) = &ticket.trace {
+            call.record(trace, reservation.id, outcome.as_ref().err());
+        }
         let refusal = match outcome {
             Ok(ReserveOutcome::Reserved(order)) => return self.publish(order, false, ticket),
             Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
             Ok(ReserveOutcome::SoldOut { remaining }) => {
-                self.sold_out.remember(sale, remaining, Instant::now());
+                self.sold_out.remember(&reservation.sale, remaining, Instant::now());
                 Refusal::SoldOut
             }
             Ok(ReserveOutcome::LimitReached) => Refusal::LimitReached,
@@ -137,8 +145,8 @@ impl Desk {
         let event = order.placed_event();
         let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
         ticket.note(order, replayed);
-        let Ticket { resolution, deadline, settled: settled_sender, .. } = ticket;
-        self.publisher.publish(&event, move |delivery: Delivery| {
+        let Ticket { resolution, deadline, settled: settled_sender, trace, .. } = ticket;
+        self.publisher.publish_traced(&event, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
                 Ok(position) => {
                     // Nobody listens any more once the process is at its end: the relay will see to it.
@@ -200,6 +208,7 @@ mod tests {
             decision: Decision::default(),
             deadline: Instant::now() + left,
             wants_position: false,
+            trace: None,
             settled,
         };
         (ticket, claim, resolved)

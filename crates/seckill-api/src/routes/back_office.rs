@@ -20,6 +20,7 @@ use crate::{
     body,
     measures::HttpMeasures,
     problem::{FieldError, Problem},
+    request_trace,
 };
 
 /// What the original answers to a reset below nothing, with status 200.
@@ -126,7 +127,7 @@ async fn delete(
     services: Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let ids = back_office_body::ids(&body::read(&request, payload).await?)?;
-    let affected = services.back_office.delete(ids).await?;
+    let affected = services.back_office.delete(ids, request_trace::of(&request)).await?;
     Ok(legacy::json(StatusCode::OK, &Deleted { raw: [], affected }))
 }
 

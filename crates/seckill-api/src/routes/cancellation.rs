@@ -11,7 +11,9 @@ use seckill_core::order::OrderStatus;
 use tokio::time::timeout;
 
 use super::{json, orders, resource};
-use crate::{app::Services, cancellation, measures::HttpMeasures, problem::Problem, refusal::Refusal};
+use crate::{
+    app::Services, cancellation, measures::HttpMeasures, problem::Problem, refusal::Refusal, request_trace,
+};
 
 /// How long the answer waits for the store to have what the log has, so that whoever asks next reads what was
 /// answered. Without the store it is none the less true: what the log has will be.
@@ -26,7 +28,8 @@ async fn cancel(request: HttpRequest, services: Data<Services>) -> Result<HttpRe
     let order = orders::in_path(&request, &services).await?;
     let was_cancelled = order.status == OrderStatus::Cancelled;
     let mut standing = services.order_feed.watch(order.clone());
-    let mut cancelled = cancellation::cancel(&services.publisher, order).await?;
+    let mut cancelled =
+        cancellation::cancel(&services.publisher, order, request_trace::of(&request).as_ref()).await?;
     if !was_cancelled {
         let stored = standing.wait_for(|order| order.status.is_over());
         if let Ok(Ok(stored)) = timeout(STORED_WITHIN, stored).await {

@@ -25,6 +25,7 @@ use crate::{
     problem::Problem,
     purchase::{Placed, Purchase},
     refusal::Refusal,
+    request_trace,
 };
 
 /// What the original answers once nothing is left, with status 201.
@@ -57,7 +58,8 @@ async fn add(
     let order = order_body::parse_for(&body, Dialect::Legacy, buyer.as_ref())?;
     services.count_order(&order.buyer, &request)?;
     let sale = services.default_sale.clone();
-    let purchase = Purchase { sale, request: order, key, wants_position: true };
+    let purchase =
+        Purchase { sale, request: order, key, wants_position: true, trace: request_trace::of(&request) };
     let placed = match services.purchases.place(purchase).await {
         Ok(placed) => placed,
         Err(Refusal::SoldOut) => return Ok(text(StatusCode::CREATED, SOLD_OUT)),

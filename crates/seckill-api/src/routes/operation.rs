@@ -37,6 +37,7 @@ async fn ready(services: Data<Services>) -> HttpResponse {
 
 async fn metrics(services: Data<Services>) -> HttpResponse {
     gauge!("seckill_reservation_queue_depth").set(services.purchases.depth() as f64);
+    gauge!("seckill_event_streams").set(services.streams.open() as f64);
     gauge!("seckill_order_log_in_flight").set(services.publisher.in_flight() as f64);
     gauge!("seckill_order_log_stalled").set(f64::from(u8::from(services.publisher.is_stalled())));
     HttpResponse::Ok().content_type(METRICS_CONTENT_TYPE).body(services.metrics.render())

@@ -19,6 +19,7 @@ use crate::{
     problem::Problem,
     purchase::{Placed, Purchase},
     refusal::Refusal,
+    request_trace,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,7 +42,8 @@ async fn place(
     let key = key_of(&request)?;
     let order = order_body::parse_for(&text, Dialect::V1, buyer.as_ref())?;
     services.count_order(&order.buyer, &request)?;
-    let purchase = Purchase { sale, request: order, key, wants_position: false };
+    let purchase =
+        Purchase { sale, request: order, key, wants_position: false, trace: request_trace::of(&request) };
     Ok(accepted(&services.purchases.place(purchase).await?))
 }
 

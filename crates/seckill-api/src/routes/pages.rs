@@ -11,7 +11,7 @@ use actix_web::{
             CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
         },
     },
-    web::{Bytes, Data, ServiceConfig},
+    web::{self, Bytes, Data, ServiceConfig},
 };
 use utoipa_swagger_ui::Config;
 
@@ -68,7 +68,10 @@ pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
         .service(resource(measures, "/dashboard/{file}", READ_ONLY, vec![get().to(dashboard_file)]))
         .service(resource(measures, "/api-docs", READ_ONLY, vec![get().to(api_docs)]))
         .service(resource(measures, "/api-docs/openapi.json", READ_ONLY, description))
-        .service(resource(measures, "/api-docs/{file}", READ_ONLY, vec![get().to(api_docs_file)]));
+        .service(resource(measures, "/api-docs/{file}", READ_ONLY, vec![get().to(api_docs_file)]))
+        // As people type them.
+        .service(web::redirect("/dashboard/", "/dashboard").permanent())
+        .service(web::redirect("/api-docs/", "/api-docs").permanent());
 }
 
 async fn dashboard(services: Data<Services>) -> HttpResponse {

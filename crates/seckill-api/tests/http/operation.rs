@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{world::World, writer::Writer};
 
 /// Every code of the contract and its status.
-const CODES: [(&str, u16); 22] = [
+const CODES: [(&str, u16); 23] = [
     ("malformed-request", 400),
     ("unauthorized", 401),
     ("forbidden", 403),
@@ -30,21 +30,19 @@ const CODES: [(&str, u16); 22] = [
     ("ledger-unavailable", 503),
     ("ledger-recovering", 503),
     ("order-log-unavailable", 503),
+    ("store-unavailable", 503),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_problem_is_explained_under_its_type() {
     let world = World::open(1).await;
-    let known = CODES.iter().copied().chain([("store-unavailable", 503)]);
-    let mut explained = 0;
-    for (name, status) in known {
+    for (name, status) in CODES {
         let answer = world.api.get(&format!("/problems/{name}")).await;
         assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; charset=utf-8")));
         assert!(answer.body.contains(&format!("code {name}, status {status} ")), "{}", answer.body);
         assert_eq!(answer.body.contains("Retry-After"), matches!(status, 429 | 503), "{}", answer.body);
-        explained += 1;
     }
-    assert_eq!(explained, Code::ALL.len(), "a code is not in the contract");
+    assert_eq!(CODES.len(), Code::ALL.len(), "a code is not in the contract");
     for unknown in ["nothing", "Sold-Out", "sold-out/", "%00"] {
         world.api.get(&format!("/problems/{unknown}")).await.problem(404, "not-found");
     }
@@ -59,6 +57,22 @@ async fn a_process_that_works_is_alive_and_ready() {
     let ready = world.api.get("/readyz").await;
     assert_eq!(ready.status, 200, "{}", ready.body);
     assert_eq!(ready.json(), serde_json::json!({"ready": true, "stopping": false, "missing": []}));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_are_there_also_with_a_slash_behind() {
+    let world = World::open(1).await;
+    for path in ["/dashboard", "/dashboard/", "/api-docs", "/api-docs/"] {
+        let page = world.api.get(path).await;
+        assert_eq!(
+            (page.status, page.header("content-type")),
+            (200, Some("text/html; charset=utf-8")),
+            "{path}"
+        );
+        assert!(page.body.starts_with("<!doctype html>"), "{path}");
+    }
+    world.api.get("/dashboard/nothing").await.problem(404, "not-found");
     world.end().await;
 }
 

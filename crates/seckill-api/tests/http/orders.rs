@@ -84,7 +84,8 @@ async fn p3_a_key_with_another_body_is_a_conflict() {
         r#"{"user":"ada","goods":"phone","remark":""}"#,
         r#"{"user":"ada","goods":"phone "}"#,
     ] {
-        world.order_by_key("once", body).await.problem(422, "idempotency-conflict");
+        let problem = world.order_by_key("once", body).await.problem(422, "idempotency-conflict");
+        assert_eq!(problem["errors"][0]["field"], "Idempotency-Key");
     }
     assert_eq!(world.remaining().await, 9);
     world.end().await;

@@ -13,7 +13,7 @@ use crate::{
     buyer::{Client, Fate, Run, Tally},
     http::Target,
     recorder::{Measures, Recorder},
-    request::Crowd,
+    request::{Crowd, Requests},
     witness::LogWitness,
 };
 
@@ -49,19 +49,29 @@ impl Probe {
     pub async fn start(urls: &[String], sale: SaleId, history: PathBuf) -> anyhow::Result<Self> {
         let name = format!("probe-{:x}", jiff::Timestamp::now().as_millisecond());
         let run = Arc::new(Run {
-            crowd: Crowd { run: name, sale, quantity: 1, keyed_share: 1.0, replay_every: None },
+            crowd: Crowd {
+                run: name,
+                sales: vec![sale],
+                quantity: 1,
+                keyed_share: 1.0,
+                replay_every: None,
+                remark_length: 0,
+            },
             answer_within: ANSWER_WITHIN,
             // One attempt a buyer: the next attempt is another's.
             retry_for: Duration::ZERO,
             began: Instant::now(),
             recorder: Recorder::default(),
+            keeps_history: true,
+            followed: None,
             tally: Tally::default(),
             stop: AtomicBool::new(false),
         });
         let mut clients = Vec::new();
         for url in urls {
             let target = Target::resolve(url).await.map_err(anyhow::Error::msg)?;
-            clients.push(Client::new(Arc::clone(&run), &[target], 0));
+            let requests = Arc::new(Requests::render(&run.crowd, &target.host));
+            clients.push(Client::new(Arc::clone(&run), &[(target, requests)], 0));
         }
         let recorded = Arc::clone(&run);
         let recording = std::thread::spawn(move || recorded.recorder.run(Some(&history)));

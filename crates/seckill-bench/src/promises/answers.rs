@@ -1,4 +1,4 @@
-//! P6: every refusal is one of CONTRACT.md.
+//! P6: every refusal is one that the interface describes.
 
 use super::{Finding, Violations, describe, name_of};
 use crate::history::{Answer, Call, History};
@@ -30,9 +30,9 @@ const REFUSALS: [(&str, u16); 23] = [
     ("store-unavailable", 503),
 ];
 
-/// P6: answers that CONTRACT.md does not know.
+/// P6: answers that the interface does not describe.
 pub fn unclear(history: &History) -> Finding {
-    let mut violations = Violations::of("unclear", "P6", "answers that CONTRACT.md does not know");
+    let mut violations = Violations::of("unclear", "P6", "answers that the interface does not describe");
     for (attempt, answer) in history.answers() {
         if let Some(fault) = fault(attempt.call, answer) {
             violations.add(1, || format!("{} was answered {}: {fault}", name_of(attempt), describe(answer)));

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use deadpool_redis::redis::{self, AsyncCommands, aio::MultiplexedConnection};
 use seckill_core::{
+    address::Address,
     order::{OrderId, Units},
     sale::SaleId,
 };
@@ -39,8 +40,9 @@ fn key(sale: &SaleId, name: &str) -> String {
 impl LedgerWitness {
     /// Connects.
     pub async fn connect(url: &str) -> Result<Self, Failure> {
-        let client =
-            redis::Client::open(url).map_err(|error| Failure::Usage(format!("REDIS_URL: {error}")))?;
+        let wrong = |error: String| Failure::Usage(format!("REDIS_URL: {error}"));
+        let place = Address::of(url).of_redis().map_err(wrong)?;
+        let client = redis::Client::open(place).map_err(|error| wrong(error.to_string()))?;
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_response_timeout(Some(CONNECT_WITHIN));

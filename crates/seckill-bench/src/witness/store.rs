@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use mysql_async::{Conn, Opts, Row, prelude::Queryable};
+use mysql_async::{Conn, Row, prelude::Queryable};
 use seckill_core::{
+    address::Address,
     order::{OrderId, OrderStatus, Units},
     sale::SaleId,
 };
@@ -25,7 +26,8 @@ impl StoreWitness {
     /// Connects.
     pub async fn connect(url: &str) -> Result<Self, Failure> {
         // The URL holds a password: it is not repeated in the message.
-        let opts = Opts::from_url(url).map_err(|error| Failure::Usage(format!("DATABASE_URL: {error}")))?;
+        let opts =
+            Address::of(url).of_mysql().map_err(|error| Failure::Usage(format!("DATABASE_URL: {error}")))?;
         let connection = tokio::time::timeout(CONNECT_WITHIN, Conn::new(opts))
             .await
             .map_err(|_| Failure::Unreachable("MySQL (DATABASE_URL): no answer in 5 s".into()))?
@@ -61,6 +63,21 @@ impl StoreWitness {
             .await
             .map_err(|error| unreachable(&error))?;
         Ok(row.unwrap_or_default())
+    }
+
+    /// Which of the orders `ids` have a row.
+    pub async fn which_are_there(
+        &mut self,
+        ids: impl Iterator<Item = &OrderId>,
+    ) -> Result<Vec<OrderId>, Failure> {
+        let ids: Vec<String> = ids.map(|id| format!("x'{}'", id.uuid().simple())).collect();
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!("SELECT id FROM orders WHERE id IN ({})", ids.join(","));
+        let found: Vec<Vec<u8>> =
+            self.connection.query(statement).await.map_err(|error| unreachable(&error))?;
+        Ok(found.iter().filter_map(|id| OrderId::from_slice(id)).collect())
     }
 
     /// All that MySQL holds of `sale`, as of one moment.

@@ -3,11 +3,15 @@
 //! One call is under way at a time, so that while Redis works the next batch gathers by itself: under load
 //! batches are large and cheap, and a lone order waits for nobody.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
 
 use deadpool_redis::redis::{RedisError, aio::MultiplexedConnection};
 use futures_util::future;
 use jiff::Timestamp;
+use metrics::{Histogram, histogram};
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     task::JoinHandle,
@@ -18,6 +22,7 @@ use super::{LedgerError, LedgerOrder, RecordState, ReserveOutcome, StockLedger, 
 use crate::{
     order::{Order, OrderId, OrderRequest, OrderStatus, Units},
     sale::SaleId,
+    traces::{Kind, TraceContext},
 };
 
 /// Most orders in one call: beyond that the call gets longer, not cheaper an order.
@@ -58,6 +63,34 @@ pub struct Settled {
     pub epoch: u64,
 }
 
+/// The call that decided an order, together with others.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// When it was sent.
+    pub sent: SystemTime,
+    /// How long until the answer was there, repetitions included.
+    pub took: Duration,
+    /// How many orders it decided.
+    pub orders: usize,
+}
+
+impl Call {
+    /// Puts the call into the trace of the order `id`, which it decided. A call serves many orders: each that is
+    /// recorded has it as a span of its own.
+    pub fn record(&self, trace: &TraceContext, id: OrderId, failed: Option<&LedgerError>) {
+        let Some(mut span) = trace.child_since(self.sent, Kind::Client, "EVALSHA reserve") else { return };
+        span.set("db.system.name", "redis");
+        span.set("db.operation.name", "EVALSHA");
+        span.set("db.stored_procedure.name", "reserve");
+        span.set("seckill.batch.orders", i64::try_from(self.orders).unwrap_or(i64::MAX));
+        span.set("seckill.order.id", id.to_string());
+        if let Some(error) = failed {
+            span.fail("ledger", error.to_string());
+        }
+        span.end_at(self.sent + self.took);
+    }
+}
+
 /// The bounded queue in front of the ledger. `T` is what the caller wants back with each answer.
 pub struct ReservationQueue<T> {
     sender: mpsc::Sender<(Reservation, T)>,
@@ -74,18 +107,22 @@ impl<T: Send + 'static> ReservationQueue<T> {
     ///
     /// `admit` is called right before an order is sent, however long it waited: if it keeps the ticket, the order is
     /// never sent. It must keep it if, [`REPEAT_FOR`] from now, somebody may have been told what became of the order.
-    /// `decided` is called for each order, on that task: it must not block. The task ends when every
-    /// clone of the queue is gone and all that was submitted is decided, and `settled` is closed and empty.
+    /// `decided` is called for each order, with the call that decided it, on that task: it must not block. The task
+    /// ends when every clone of the queue is gone and all that was submitted is decided, and `settled` is closed and
+    /// empty.
     pub fn start(
         ledger: StockLedger,
         capacity: usize,
         settled: mpsc::UnboundedReceiver<Settled>,
         admit: impl FnMut(T) -> Option<T> + Send + 'static,
-        decided: impl FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>) + Send + 'static,
+        decided: impl FnMut(Reservation, T, Decided, Call) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (sender, submitted) = mpsc::channel(capacity);
-        let sizes = metrics::histogram!("seckill_ledger_batch_size");
-        let batcher = Batcher { ledger, connection: None, admit, decided, sizes };
+        let measures = Measures {
+            sizes: histogram!("seckill_ledger_batch_size"),
+            seconds: histogram!("seckill_ledger_call_seconds"),
+        };
+        let batcher = Batcher { ledger, connection: None, admit, decided, measures };
         (Self { sender }, tokio::spawn(batcher.run(submitted, settled)))
     }
 
@@ -108,7 +145,13 @@ struct Batcher<A, F> {
     connection: Option<deadpool_redis::Connection>,
     admit: A,
     decided: F,
-    sizes: metrics::Histogram,
+    measures: Measures,
+}
+
+/// What is measured of the calls.
+struct Measures {
+    sizes: Histogram,
+    seconds: Histogram,
 }
 
 impl<A, F> Batcher<A, F> {
@@ -118,7 +161,7 @@ impl<A, F> Batcher<A, F> {
         mut settled: mpsc::UnboundedReceiver<Settled>,
     ) where
         A: FnMut(T) -> Option<T>,
-        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+        F: FnMut(Reservation, T, Decided, Call),
     {
         let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
         let (mut orders_open, mut acks_open) = (true, true);
@@ -146,7 +189,7 @@ impl<A, F> Batcher<A, F> {
     async fn flush<T>(&mut self, orders: &mut Vec<(Reservation, T)>, acks: &mut Vec<Settled>)
     where
         A: FnMut(T) -> Option<T>,
-        F: FnMut(Reservation, T, Result<ReserveOutcome, LedgerError>),
+        F: FnMut(Reservation, T, Decided, Call),
     {
         // First, for it may take longer than some of the orders can wait.
         let connection = match self.connection.take() {
@@ -167,23 +210,25 @@ impl<A, F> Batcher<A, F> {
             self.connection = connection.ok();
         }
         for (batch, result) in batches.into_iter().zip(results) {
-            self.answer(batch, result.outcomes);
+            self.answer(batch, result);
         }
     }
 
-    fn answer<T>(&mut self, batch: Batch<T>, outcomes: Vec<Decided>)
+    fn answer<T>(&mut self, batch: Batch<T>, decided: BatchDecided)
     where
-        F: FnMut(Reservation, T, Decided),
+        F: FnMut(Reservation, T, Decided, Call),
     {
+        let BatchDecided { outcomes, call, .. } = decided;
         if let Some(error) = outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
             let undecided = outcomes.iter().filter(|outcome| outcome.is_err()).count();
             tracing::warn!(%error, orders = undecided, "the ledger did not decide orders of a batch");
         }
-        self.sizes.record(batch.tickets.len() as f64);
+        self.measures.sizes.record(call.orders as f64);
+        self.measures.seconds.record(call.took);
         for ((reservation, ticket), outcome) in
             batch.reservations.into_iter().zip(batch.tickets).zip(outcomes)
         {
-            (self.decided)(reservation, ticket, outcome);
+            (self.decided)(reservation, ticket, outcome, call);
         }
     }
 }
@@ -210,13 +255,14 @@ fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<Batch<T>> {
 }
 
 /// What is known of one order's decision.
-type Decided = Result<ReserveOutcome, LedgerError>;
+pub type Decided = Result<ReserveOutcome, LedgerError>;
 
 /// What is known of a batch's decisions.
 struct BatchDecided {
     outcomes: Vec<Decided>,
     /// The connection of the first call is not to be used again, whatever a second call said.
     first_call_failed: bool,
+    call: Call,
 }
 
 /// Decides one sale's orders. A call whose answer was lost is repeated: `reserve.lua` answers the second
@@ -226,21 +272,18 @@ async fn decide(
     connection: Result<&MultiplexedConnection, &LedgerError>,
     batch: &[Reservation],
 ) -> BatchDecided {
-    let (sale, started) = (&batch[0].sale, Instant::now());
+    let (sale, sent, started) = (&batch[0].sale, SystemTime::now(), Instant::now());
     let first = match connection {
         Ok(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
         Err(error) => Err(error.clone()),
     };
-    match first {
-        Ok(outcomes) => {
-            BatchDecided { outcomes: outcomes.into_iter().map(Ok).collect(), first_call_failed: false }
-        }
-        Err(LedgerError::Unknown(lost)) => {
-            let outcomes = decide_again(ledger, batch, started, lost).await;
-            BatchDecided { outcomes, first_call_failed: true }
-        }
-        Err(error) => BatchDecided { outcomes: vec![Err(error); batch.len()], first_call_failed: true },
-    }
+    let (outcomes, first_call_failed) = match first {
+        Ok(outcomes) => (outcomes.into_iter().map(Ok).collect(), false),
+        Err(LedgerError::Unknown(lost)) => (decide_again(ledger, batch, started, lost).await, true),
+        Err(error) => (vec![Err(error); batch.len()], true),
+    };
+    let call = Call { sent, took: started.elapsed(), orders: batch.len() };
+    BatchDecided { outcomes, first_call_failed, call }
 }
 
 /// Repeats a call that `started` then and whose answer was `lost`, for a while. However long a connection takes:

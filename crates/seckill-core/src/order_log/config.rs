@@ -9,20 +9,34 @@ use rdkafka::{
 };
 
 use super::{LogError, publisher::PublisherLimits};
-use crate::settings::{GroupSettings, KafkaSettings};
+use crate::{
+    address::Address,
+    settings::{GroupSettings, KafkaSettings},
+};
 
 /// How long one question to Kafka may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a broker's address begins with that is spoken to by TLS.
+const SSL: &str = "ssl://";
 
 /// What all clients share.
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     if settings.orders_topic == settings.dead_letter_topic {
         // A dead letter would be read as an order event, and become one again, for ever.
-        return Err(LogError::Config("the orders topic and the dead-letter topic must differ".into()));
+        return Err(LogError::Config("SECKILL_DEAD_LETTER_TOPIC: must not be SECKILL_ORDERS_TOPIC".into()));
     }
+    let brokers = Address::of(&settings.kafka_brokers);
     let mut config = ClientConfig::new();
+    if brokers.plain.contains(SSL) {
+        // Without an authority of one's own, those of the machine, wherever it keeps them.
+        config
+            .set("security.protocol", "ssl")
+            .set("ssl.ca.location", brokers.authority.as_deref().unwrap_or("probe"))
+            .set("ssl.endpoint.identification.algorithm", "https");
+    }
     config
-        .set("bootstrap.servers", &settings.kafka_brokers)
+        .set("bootstrap.servers", brokers.plain.replace(SSL, ""))
         .set("client.id", "seckill")
         // A broker that is back is found within a second or so, not after the default ten.
         .set("reconnect.backoff.ms", "50")

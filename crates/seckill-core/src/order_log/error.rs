@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use rdkafka::error::KafkaError;
 
+use crate::settings::SettingsError;
+
 /// Kafka's own name of an error.
 pub type ErrorCode = rdkafka::types::RDKafkaErrorCode;
 
@@ -26,8 +28,8 @@ pub enum LogError {
         /// Kafka's reason.
         code: ErrorCode,
     },
-    /// The client cannot be made from these settings.
-    #[error("the order log's settings cannot be used: {0}")]
+    /// The client cannot be made from these settings; the text names them.
+    #[error("{0}")]
     Config(String),
 }
 
@@ -43,13 +45,20 @@ impl LogError {
             (KafkaError::AdminOp(code), _) => Self::of_code(doing, *code),
             (_, Some(code)) => Self::of_code(doing, code),
             // The client's own complaints come as text; they are about what it was given.
-            (_, None) => Self::Config(format!("{doing}: {error}")),
+            (_, None) => Self::Config(format!("KAFKA_BROKERS: {doing}: {error}")),
         }
     }
 
     /// The error of a time limit of our own.
     pub(super) fn timed_out(doing: &'static str) -> Self {
         Self::Unavailable { doing, code: ErrorCode::OperationTimedOut }
+    }
+}
+
+/// Making a client fails by its settings alone: nothing connects before it is used.
+impl From<LogError> for SettingsError {
+    fn from(error: LogError) -> Self {
+        Self(error.to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::{Histogram, counter, histogram};
+use metrics::{Counter, Histogram, counter, histogram};
 use parking_lot::{Mutex, RwLock};
 use rdkafka::{
     ClientConfig, ClientContext, Message,
@@ -59,6 +59,7 @@ struct Deliveries {
     generation: u64,
     watch: Arc<AckWatch>,
     ack_seconds: Histogram,
+    failures: Counter,
 }
 
 impl Producer {
@@ -146,6 +147,7 @@ impl Shared {
             generation,
             watch: Arc::clone(&self.watch),
             ack_seconds: histogram!("seckill_order_log_ack_seconds"),
+            failures: counter!("seckill_order_log_failures_total"),
         };
         config::create(&self.config, deliveries)
     }
@@ -220,7 +222,7 @@ impl ProducerContext for Deliveries {
                 Ok(Position { partition: message.partition(), offset: message.offset() })
             }
             Err((error, _)) => {
-                counter!("seckill_order_log_failures_total").increment(1);
+                self.failures.increment(1);
                 let code = error.rdkafka_error_code().unwrap_or(ErrorCode::Unknown);
                 Err(PublishError::Unacknowledged(code))
             }

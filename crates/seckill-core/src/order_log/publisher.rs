@@ -8,10 +8,12 @@ use tokio::sync::oneshot;
 use super::{
     Delivery, ErrorCode, LogError, Position, PublishError, RawEvent, config,
     producer::{Producer, Record},
+    traced,
 };
 use crate::{
     event::{OrderEvent, OrderEventKind},
     settings::KafkaSettings,
+    traces::{TRACEPARENT, TraceContext},
 };
 
 /// How much a publisher holds, and for how long.
@@ -57,27 +59,55 @@ impl OrderPublisher {
     /// acknowledgements come by, so it must be quick and must not panic, and it must not own this publisher.
     /// If the event is not even taken (the queue is full), it hears so at once, on this thread.
     pub fn publish(&self, event: &OrderEvent, on_delivery: impl FnOnce(Delivery) + Send + 'static) {
-        self.publish_traced(event, None, on_delivery);
+        self.append(event, None, Box::new(on_delivery));
     }
 
-    /// As [`Self::publish`], with the trace that the consumer shall go on with (W3C Trace Context).
+    /// As [`Self::publish`], in `trace`: the consumer goes on with it.
     pub fn publish_traced(
         &self,
         event: &OrderEvent,
-        traceparent: Option<&str>,
+        trace: Option<&TraceContext>,
         on_delivery: impl FnOnce(Delivery) + Send + 'static,
+    ) {
+        let Some(trace) = trace else { return self.publish(event, on_delivery) };
+        let Some(span) = traced::sending(trace, &self.orders_topic, event) else {
+            // Not recorded here, and perhaps by others.
+            return self.append(event, Some(&trace.to_string()), Box::new(on_delivery));
+        };
+        let sent = span.context().to_string();
+        let on_delivery = move |delivery: Delivery| {
+            traced::delivered(span, &delivery);
+            on_delivery(delivery);
+        };
+        self.append(event, Some(&sent), Box::new(on_delivery));
+    }
+
+    fn append(
+        &self,
+        event: &OrderEvent,
+        traceparent: Option<&str>,
+        on_delivery: Box<dyn FnOnce(Delivery) + Send>,
     ) {
         let (key, value) = (event.key(), event.encode());
         let headers = cloud_event(&key, event.kind, traceparent);
         let record =
             Record { topic: &self.orders_topic, key: Some(key.as_bytes()), value: Some(&value), headers };
-        self.producer.send(record, Box::new(on_delivery));
+        self.producer.send(record, on_delivery);
     }
 
     /// Appends `event` and waits until it is in the log.
     pub async fn publish_and_wait(&self, event: &OrderEvent) -> Result<Position, LogError> {
+        self.publish_traced_and_wait(event, None).await
+    }
+
+    /// As [`Self::publish_and_wait`], in `trace`.
+    pub async fn publish_traced_and_wait(
+        &self,
+        event: &OrderEvent,
+        trace: Option<&TraceContext>,
+    ) -> Result<Position, LogError> {
         let (sender, receiver) = oneshot::channel();
-        self.publish(event, |delivery| answer(sender, delivery));
+        self.publish_traced(event, trace, |delivery| answer(sender, delivery));
         acknowledged(receiver).await
     }
 
@@ -157,7 +187,7 @@ fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> 
         headers = headers.insert(Header { key, value: Some(value) });
     }
     match traceparent {
-        Some(traceparent) => headers.insert(Header { key: "traceparent", value: Some(traceparent) }),
+        Some(traceparent) => headers.insert(Header { key: TRACEPARENT, value: Some(traceparent) }),
         None => headers,
     }
 }

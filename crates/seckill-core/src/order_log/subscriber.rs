@@ -169,6 +169,11 @@ impl OrderSubscriber {
         resumed.map_err(|error| LogError::of("resuming", &error))
     }
 
+    /// The topic that is read.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
     /// How many partitions are this member's.
     pub fn assigned(&self) -> Result<usize, LogError> {
         let assignment = self.consumer.assignment();

@@ -19,6 +19,13 @@ pub const EXIT_USAGE: i32 = 64;
 #[error("{0}")]
 pub struct SettingsError(pub String);
 
+impl SettingsError {
+    /// Says that `setting` cannot be used, and why; `why` must not repeat a secret.
+    pub fn of(setting: &str, why: impl std::fmt::Display) -> Self {
+        Self(format!("{setting}: {why}"))
+    }
+}
+
 /// Reads the settings of this process or ends it: `--help` and `--version` with 0, anything wrong with one
 /// line on stderr and [`EXIT_USAGE`].
 pub fn parse<T: Parser>() -> T {
@@ -91,8 +98,8 @@ pub(super) fn one_line(command: &Command, error: &clap::Error) -> String {
         }
         // What is not a flag may be a secret in the wrong place, and is not repeated.
         (ErrorKind::UnknownArgument, Some(setting)) if setting.starts_with("--") => {
-            let meant = suggested(context(ContextKind::SuggestedArg));
-            format!("{setting}: there is no such flag{meant} (see --help)")
+            let (flag, meant) = (mistyped(command, &setting), suggested(context(ContextKind::SuggestedArg)));
+            format!("{flag}: there is no such flag{meant} (see --help)")
         }
         (ErrorKind::InvalidSubcommand, _) => {
             let meant = suggested(context(ContextKind::SuggestedSubcommand));
@@ -114,6 +121,26 @@ pub(super) fn one_line(command: &Command, error: &clap::Error) -> String {
 /// What clap takes a mistyped name for: one of our own, which may be shown.
 fn suggested(name: Option<String>) -> String {
     name.map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// As much of an unknown flag as can be shown. Where the space or `=` behind a flag is missing, what follows is its
+/// value, and that may be a secret.
+fn mistyped(command: &Command, flag: &str) -> String {
+    let text = flag.trim_start_matches('-');
+    let end = match beginning_of(command, text) {
+        Some(known) => known.len(),
+        None => text.find(|it: char| !it.is_ascii_lowercase() && it != '-').unwrap_or(text.len()),
+    };
+    // What is a flag, of another command, has its variable behind it.
+    let whole = text.len() == end || text[end..].starts_with(" (");
+    if whole { flag.to_owned() } else { format!("--{}…", &text[..end]) }
+}
+
+/// The longest name of a flag, of `command` itself or of one below it, that `text` begins with.
+fn beginning_of<'a>(command: &'a Command, text: &str) -> Option<&'a str> {
+    let own = command.get_arguments().filter_map(Arg::get_long).filter(|known| text.starts_with(*known));
+    let below = command.get_subcommands().filter_map(|below| beginning_of(below, text));
+    own.chain(below).max_by_key(|known| known.len())
 }
 
 /// Why a value is none, in words for people where the standard library's are for programmers.

@@ -63,9 +63,9 @@ pub enum BeginAdjustment<'lock> {
 /// The right to change a sale, on a connection of its own. Ends when dropped, or when nothing is done
 /// with it for half a minute.
 pub struct SaleLock {
-    session: Session,
-    sale: SaleId,
-    answer_within: Duration,
+    pub(super) session: Session,
+    pub(super) sale: SaleId,
+    pub(super) answer_within: Duration,
 }
 
 /// A change that is written and not committed. While it is pending the sale's row is locked, and the

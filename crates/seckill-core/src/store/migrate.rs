@@ -1,7 +1,7 @@
 //! The schema, brought up to date, and the sale that is always there.
 
 use diesel::{migration::Migration, mysql::Mysql};
-use diesel_async::AsyncMigrationHarness;
+use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -20,6 +20,9 @@ const LOCK: &str = "the schema";
 
 /// Longest wait for somebody else's migration, in seconds.
 const WAIT_SECONDS: u32 = 120;
+
+/// Longest that a migration may take, in seconds: its lock is on a connection that says nothing meanwhile.
+const LONGEST_SECONDS: u32 = 86_400;
 
 /// Brings the schema of the database at `url` up to date and makes the sale `default` (100 units) if there
 /// is no sale of that name. Returns the names of the migrations that were applied. Several may run at
@@ -53,7 +56,11 @@ pub async fn revert_migrations(url: &SecretString) -> Result<(), StoreError> {
 /// own: two at once would both try to create the same tables.
 async fn lock(url: &SecretString) -> Result<Session, StoreError> {
     let mut session = Session::own(url).await?;
-    let got = locks::acquire(&mut session, LOCK, WAIT_SECONDS).await;
+    let patience = session.batch_execute(&format!("SET SESSION wait_timeout = {LONGEST_SECONDS}")).await;
+    let got = match patience {
+        Ok(()) => locks::acquire(&mut session, LOCK, WAIT_SECONDS).await,
+        Err(error) => Err(error.into()),
+    };
     if session.settle(got).await? {
         Ok(session)
     } else {

@@ -30,10 +30,12 @@ use diesel_async::{
     },
 };
 use futures_util::FutureExt;
+use mysql_async::{Conn, OptsBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::timeout;
 
 use super::StoreError;
+use crate::address::Address;
 
 pub(super) type Connection = AsyncMysqlConnection;
 
@@ -43,8 +45,12 @@ pub(super) type Connection = AsyncMysqlConnection;
 /// consumers who insert different orders into one gap wait for each other, or deadlock. Here every
 /// decision is made under the lock of its sale's row, so the gaps need no protection, and a plain read
 /// behind that lock must see what the last holder committed. (A snapshot asks for `REPEATABLE READ`.)
+///
+/// `wait_timeout`: a machine that vanishes in the middle of a transaction leaves the locks of its rows behind, and
+/// by default the server believes in it for eight hours. No call of ours is silent for as long as this (it ends
+/// after [`StoreOptions::answer_within`](super::StoreOptions)); what lies in a pool for longer is made anew.
 const SESSION_SETTINGS: &str = "\
-    SET SESSION innodb_lock_wait_timeout = 5, time_zone = '+00:00', \
+    SET SESSION innodb_lock_wait_timeout = 5, wait_timeout = 15, time_zone = '+00:00', \
     sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'; \
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
@@ -57,7 +63,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// Connects to `url` and applies [`SESSION_SETTINGS`].
 pub(crate) async fn establish(url: &str) -> ConnectionResult<Connection> {
     let connecting = async {
-        let mut connection = Connection::establish(url).await?;
+        let mut connection = connect(url).await?;
         let settings = connection.batch_execute(SESSION_SETTINGS).await;
         settings.map_err(ConnectionError::CouldntSetupConfiguration)?;
         Ok(connection)
@@ -66,6 +72,19 @@ pub(crate) async fn establish(url: &str) -> ConnectionResult<Connection> {
         Ok(outcome) => outcome,
         Err(_elapsed) => Err(ConnectionError::BadConnection("no answer in time".into())),
     }
+}
+
+/// Connects to `url`. Where it names an authority of its own, by the driver itself: diesel-async cannot be told
+/// of one. The options beside that are what diesel-async sets.
+async fn connect(url: &str) -> ConnectionResult<Connection> {
+    let address = Address::of(url);
+    let options = address.of_mysql().map_err(ConnectionError::InvalidConnectionUrl)?;
+    if address.authority.is_none() {
+        return Connection::establish(url).await;
+    }
+    let options = OptsBuilder::from_opts(options).stmt_cache_size(0).client_found_rows(true);
+    let driver = Conn::new(options).await;
+    Connection::try_from(driver.map_err(|error| ConnectionError::BadConnection(error.to_string()))?).await
 }
 
 /// A pool of at most `max_connections` to `url`, empty at first.

@@ -1,11 +1,15 @@
 //! The consumer's transaction: a batch of events becomes orders, all of it or nothing.
 
+use std::time::SystemTime;
+
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
     dsl::{insert_into, update},
 };
 use diesel_async::RunQueryDsl;
 use jiff::Timestamp;
+use metrics::histogram;
+use tokio::time::Instant;
 
 use super::{
     OrderStore, StoreError,
@@ -19,6 +23,7 @@ use crate::{
     event::{OrderEvent, OrderEventKind},
     order::{OrderStatus, Remark},
     sale::SaleId,
+    traces::{Kind, TraceContext},
 };
 
 /// An event as it came from the order log.
@@ -66,6 +71,17 @@ pub enum WriteOutcome {
 }
 
 impl WriteOutcome {
+    /// All that there are.
+    pub const ALL: [Self; 7] = [
+        Self::Confirmed,
+        Self::Duplicate,
+        Self::Rejected,
+        Self::Cancelled,
+        Self::SupersededEpoch,
+        Self::ConflictingPayload,
+        Self::UnknownSale,
+    ];
+
     /// Why the event must become a dead letter; none: it must not.
     pub fn dead_letter_reason(self) -> Option<&'static str> {
         match self {
@@ -127,13 +143,30 @@ impl OrderStore {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.bounded(async {
-            let mut session = self.session().await?;
-            session.begin().await?;
-            let written = write(&mut session, events).await;
-            session.settle(written).await
-        })
-        .await
+        let started = Instant::now();
+        let written = self
+            .bounded(async {
+                let mut session = self.session().await?;
+                session.begin().await?;
+                let written = write(&mut session, events).await;
+                session.settle(written).await
+            })
+            .await;
+        histogram!("seckill_store_write_seconds").record(started.elapsed());
+        written
+    }
+}
+
+/// Puts one [`OrderStore::write_batch`] of so many `events`, `began` then and over now, into `trace`. A transaction
+/// serves many orders: each that is recorded has it as a span of its own.
+pub fn record_write(trace: &TraceContext, began: SystemTime, events: usize, failed: Option<&StoreError>) {
+    let Some(mut span) = trace.child_since(began, Kind::Client, "COMMIT orders") else { return };
+    span.set("db.system.name", "mysql");
+    span.set("db.operation.name", "COMMIT");
+    span.set("db.collection.name", "orders");
+    span.set("seckill.batch.orders", i64::try_from(events).unwrap_or(i64::MAX));
+    if let Some(error) = failed {
+        span.fail("store", error.to_string());
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     ledger::{LedgerOrder, StockLedger},
     order_log::{LogError, OrderPublisher},
     sale::SaleId,
+    traces::{self, Kind, Span},
 };
 
 /// How long an API has to settle an order before the relay publishes it too.
@@ -30,9 +31,20 @@ pub async fn publish_stale(
 }
 
 /// Publishes `orders` and waits until all are in the log.
+///
+/// The outbox does not know the traces of its orders: what follows from here is a trace of its own. The order's id,
+/// in both, leads from one to the other.
 pub async fn publish(publisher: &OrderPublisher, orders: &[LedgerOrder]) -> Result<(), LogError> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let span = traces::root(Kind::Internal, "relay outbox");
+    let trace = span.as_ref().map(Span::context);
     let mut acks = stream::iter(orders)
-        .map(|order| async { publisher.publish_and_wait(&order.placed_event()).await })
+        .map(|order| {
+            let (event, trace) = (order.placed_event(), trace.as_ref());
+            async move { publisher.publish_traced_and_wait(&event, trace).await }
+        })
         .buffer_unordered(LIMIT);
     while let Some(ack) = acks.next().await {
         ack?;

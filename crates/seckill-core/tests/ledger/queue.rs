@@ -17,10 +17,15 @@ fn start(
 ) -> (ReservationQueue<usize>, mpsc::UnboundedSender<Settled>, mpsc::UnboundedReceiver<Answer>) {
     let (settled, settled_receiver) = mpsc::unbounded_channel();
     let (answers, answers_receiver) = mpsc::unbounded_channel();
-    let (queue, _task) =
-        ReservationQueue::start(ledger, 10_000, settled_receiver, Some, move |order, ticket, outcome| {
+    let (queue, _task) = ReservationQueue::start(
+        ledger,
+        10_000,
+        settled_receiver,
+        Some,
+        move |order, ticket, outcome, _call| {
             answers.send((order, ticket, outcome)).unwrap();
-        });
+        },
+    );
     (queue, settled, answers_receiver)
 }
 
@@ -75,7 +80,7 @@ async fn p5_an_order_that_is_not_admitted_any_more_is_never_sent() {
         100,
         settled_receiver,
         |ticket: usize| Some(ticket).filter(|ticket| ticket % 2 == 0),
-        move |_, ticket, outcome| answers.send((ticket, outcome.is_ok())).unwrap(),
+        move |_, ticket, outcome, _call| answers.send((ticket, outcome.is_ok())).unwrap(),
     );
     for ticket in 0..6 {
         queue.submit(reservation(&sale.id, OrderId::fresh(), &ticket.to_string(), 1), ticket).unwrap();

@@ -3,6 +3,7 @@ use std::sync::mpsc;
 use seckill_core::{
     event::OrderEvent,
     order_log::{LogObserver, OrderPublisher, PublisherLimits},
+    traces::TraceContext,
 };
 
 use crate::fixture::{PATIENCE, TestLog, event, read};
@@ -17,7 +18,8 @@ async fn what_is_published_is_read_with_its_headers() {
     let (publisher, event) = (log.publisher(), event());
     let (sender, receiver) = mpsc::channel();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    publisher.publish_traced(&event, Some(trace), move |delivery| sender.send(delivery).unwrap());
+    let context = TraceContext::parse(trace).unwrap();
+    publisher.publish_traced(&event, Some(&context), move |delivery| sender.send(delivery).unwrap());
     let position = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
 
     let mut subscriber = log.subscriber();

@@ -102,3 +102,18 @@ async fn writers_of_several_sales_do_not_wait_in_a_circle() {
         assert_eq!(database.store().sale(&sale_id(name)).await.unwrap().unwrap().sold, 225);
     }
 }
+
+#[tokio::test]
+async fn p4_a_machine_that_vanishes_in_a_transaction_holds_the_others_up_for_seconds() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    create(&store, "s", 5).await;
+    let vanished =
+        database.execute_and_fall_silent("BEGIN; SELECT id FROM sales WHERE id = 's' FOR UPDATE").await;
+    let started = std::time::Instant::now();
+    let written = write_stubbornly(&store, &[placed(&order("s", "ada", 1))]).await;
+    assert_eq!(written, [WriteOutcome::Confirmed]);
+    let took = started.elapsed().as_secs();
+    assert!((5..60).contains(&took), "{took} s: it had the row for no time, or for too long");
+    drop(vanished);
+}

@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 use seckill_core::{
-    order::Units,
+    order::{Goods, Units},
     order_log::Position,
     sale::{MAX_STOCK, MAX_TITLE},
 };
@@ -52,6 +52,22 @@ fn short_text(text: &str, most: usize) -> Result<String, String> {
     }
 }
 
+pub(super) fn goods(text: &str) -> Result<Goods, String> {
+    Goods::parse(text).map_err(|error| error.to_string())
+}
+
+/// How far a time zone is from UTC, in the only spelling that every server knows.
+pub(super) fn offset(text: &str) -> Result<String, String> {
+    let parsed = text.strip_prefix(['+', '-']).and_then(|rest| rest.split_once(':'));
+    let in_range = parsed.is_some_and(|(hours, minutes)| {
+        let number = |text: &str| (text.len() == 2).then(|| text.parse::<u8>().ok()).flatten();
+        matches!((number(hours), number(minutes)), (Some(0..=12), Some(0..=59)) | (Some(13), Some(0)))
+    });
+    in_range
+        .then(|| text.to_owned())
+        .ok_or_else(|| "must be an offset from UTC, for example +08:00".to_owned())
+}
+
 /// A time as the store keeps it: to the millisecond.
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let time: Timestamp =
@@ -81,6 +97,16 @@ pub(super) fn position(text: &str) -> Result<Position, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_has_a_sign_two_digits_and_two_digits() {
+        for text in ["+00:00", "+08:00", "-03:30", "+13:00"] {
+            assert_eq!(offset(text).as_deref(), Ok(text));
+        }
+        for text in ["", "08:00", "+8:00", "+08", "+08:60", "+14:00", "+13:30", "UTC", "+08:00'", "++1:00"] {
+            assert!(offset(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_position_is_two_numbers_and_nothing_else() {

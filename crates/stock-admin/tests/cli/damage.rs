@@ -137,6 +137,10 @@ async fn a_service_that_cannot_be_reached_is_named_and_its_secret_is_not_shown()
         (mysql, &["migrate"][..]),
         (mysql, &["sale", "list"]),
         (mysql, &["stock", "add", name, "1", "--reason", "r"]),
+        (redis, &["sale", "list"]),
+        (redis, &["sale", "show", name]),
+        (redis, &["stock", "show", name]),
+        (redis, &["sale", "create", "never-made", "--stock", "1"]),
         (redis, &["stock", "add", name, "1", "--reason", "r"]),
         (redis, &["reset", name, "--to", "1", "--yes"]),
         (redis, &["reconcile", name]),
@@ -150,4 +154,6 @@ async fn a_service_that_cannot_be_reached_is_named_and_its_secret_is_not_shown()
         assert!(!ran.stderr.contains("hunter2"), "{ran:?}");
         assert_eq!(site.everything(&sale).await, before);
     }
+    let never_made = SaleId::parse("never-made").unwrap();
+    assert!(site.store.sale(&never_made).await.unwrap().is_none());
 }

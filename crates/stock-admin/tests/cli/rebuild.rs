@@ -40,7 +40,7 @@ async fn rebuilds_at_once_of_all_sales_end_with_all_loaded() {
     let work = AtWork::all(&site);
     let (one, two) = (site.sale_by_keeper(5).await, site.sale_by_keeper(7).await);
     site.buy(Some(&work.publisher), &one, 2).await;
-    let arguments = ["rebuild", "--all", "--yes", "--json"];
+    let arguments = ["rebuild", "--yes", "--json"];
     let (all, single) = tokio::join!(
         run_beside(site.command(&arguments)),
         run_beside(site.command(&["rebuild", one.as_str(), "--yes"])),

@@ -1,5 +1,7 @@
 //! Bad usage: exit code 64 and one line that names what is wrong, before anything is touched.
 
+use seckill_core::testing::{SHARED_SETTINGS, assert_settings};
+
 use crate::support::{program, run};
 
 /// Runs it with bad usage and gives the one line it says.
@@ -24,9 +26,7 @@ fn a_command_that_is_missing_or_unknown_is_said_in_one_line() {
         (&["reconsile"], "did you mean reconcile?"),
         (&["--frobnicate", "migrate"], "--frobnicate: there is no such flag"),
         (&["migrate", "more"], "there is an argument too many"),
-        (&["rebuild"], "<SALE>: is required"),
         (&["rebuild", "x", "--all"], "[SALE]: cannot be used with --all"),
-        (&["dead-letters", "replay"], "<PARTITION:OFFSET>: is required"),
         (&["dead-letters", "replay", "17"], "must be PARTITION:OFFSET"),
         (&["reset", "x"], "--to"),
         (&["sale", "create", "x"], "--stock"),
@@ -125,6 +125,19 @@ fn a_value_in_the_wrong_place_may_be_a_secret_and_is_not_repeated() {
         let line = complaint(arguments, None);
         assert!(!line.contains("hunter2"), "{arguments:?}: {line}");
     }
+}
+
+#[test]
+fn every_setting_is_a_flag_and_a_variable_with_its_default() {
+    let help = run(&mut program(&["topics", "create", "--help"])).expect(0).stdout;
+    assert_settings(&help, &SHARED_SETTINGS);
+    assert_settings(
+        &help,
+        &[
+            ("--orders-partitions", "SECKILL_ORDERS_PARTITIONS", "12]"),
+            ("--replication-factor", "SECKILL_REPLICATION_FACTOR", "1]"),
+        ],
+    );
 }
 
 #[test]

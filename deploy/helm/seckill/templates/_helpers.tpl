@@ -103,6 +103,30 @@ securityContext:
   value: {{ .Values.settings.logFilter | quote }}
 {{- end -}}
 
+{{/* Those of traces, for what records them. */}}
+{{- define "seckill.tracesEnv" -}}
+{{- with .Values.traces }}
+{{- if .endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ .sampler }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .ratio | quote }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)
+{{- if .headers.name }}
+- name: OTEL_EXPORTER_OTLP_HEADERS_FILE
+  value: /run/secrets/seckill/otlp-headers
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "seckill.secretMounts" -}}
 volumeMounts:
   - name: secrets
@@ -110,7 +134,7 @@ volumeMounts:
     readOnly: true
 {{- end -}}
 
-{{/* The secrets as files; the API's own only where `api` is true. */}}
+{{/* The secrets as files; the API's own only where `api` is true, that of traces only where `traced` is. */}}
 {{- define "seckill.secretVolume" -}}
 - name: secrets
   projected:
@@ -122,6 +146,9 @@ volumeMounts:
       {{- if .root.Values.secrets.adminToken.name }}
       {{- $_ := set $wanted "admin-token" .root.Values.secrets.adminToken }}
       {{- end }}
+      {{- end }}
+      {{- if and .traced .root.Values.traces.endpoint .root.Values.traces.headers.name }}
+      {{- $_ := set $wanted "otlp-headers" .root.Values.traces.headers }}
       {{- end }}
       {{- range $path, $secret := $wanted }}
       - secret:

@@ -1,0 +1,46 @@
+//! The span of a request, by OpenTelemetry's conventions for HTTP servers.
+
+use actix_web::{
+    HttpMessage, HttpRequest,
+    dev::ServiceRequest,
+    http::{Method, StatusCode},
+};
+use seckill_core::traces::{self, Span, TRACEPARENT, TraceContext};
+
+/// Begins the span of `request`, which goes to the route `path`; none: it is not recorded. From here on
+/// [`of`] tells the request's place in its trace.
+pub fn begin(request: &ServiceRequest, path: &'static str) -> Option<Span> {
+    if !traces::are_on() {
+        return None;
+    }
+    let header = request.headers().get(TRACEPARENT);
+    let caller = header.and_then(|header| TraceContext::parse(header.to_str().ok()?));
+    let mut span = traces::served(path, caller.as_ref())?;
+    // What clients make up must not become a name.
+    let (method, known) = match *request.method() {
+        Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS => {
+            (request.method().as_str(), request.method().as_str())
+        }
+        _ => ("HTTP", "_OTHER"),
+    };
+    span.rename(format!("{method} {path}"));
+    span.set("http.request.method", known.to_owned());
+    span.set("http.route", path);
+    span.set("url.path", request.path().to_owned());
+    span.set("url.scheme", "http");
+    request.extensions_mut().insert(span.context());
+    Some(span)
+}
+
+/// Where in its trace `request` is; none: it is not recorded.
+pub fn of(request: &HttpRequest) -> Option<TraceContext> {
+    if traces::are_on() { request.extensions().get::<TraceContext>().cloned() } else { None }
+}
+
+/// Ends the span of a request that is answered by `status`.
+pub fn end(mut span: Span, status: StatusCode) {
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail("server_error", status.to_string());
+    }
+}

@@ -1,0 +1,75 @@
+"""The measurements of scripts/bench: starts the binaries, loads them with seckill-bench, writes the report."""
+
+import argparse
+import time
+
+import curves
+import page
+import speed
+from figures import Report
+from world import OUT, World, say
+
+PARTS = ["accepted", "soldOut", "latency", "drain", "scaleOut", "growth", "promises"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", type=lambda text: text.split(","))
+    parser.add_argument("--growth", action="store_true")
+    given = parser.parse_args()
+    known = list(curves.ALL) if given.growth else PARTS
+    for part in given.only or []:
+        if part not in known:
+            parser.error(f"no such part: {part}; there are {', '.join(known)}")
+    given.parts = given.only or known
+    return given
+
+
+def table(report, effort, parts):
+    """The figures of the table, as far as they are asked for."""
+    with World() as world:
+        floor = world.start("seckill-bench", "floor")
+        api, sale = speed.accepted(world, report, effort, floor, measured="accepted" in parts)
+        if "soldOut" in parts:
+            speed.sold_out(world, report, effort, floor)
+        world.stop(floor)
+        if "scaleOut" in parts:
+            speed.two_apis(world, report, effort, api, sale)
+        if "latency" in parts:
+            speed.latency(world, report, effort, api, sale)
+        if "drain" in parts:
+            speed.drain(world, report, effort, api, sale)
+        if "growth" in parts:
+            speed.growth(world, report, effort, api)
+        speed.memory(world, report, api)
+        if "promises" in parts:
+            speed.promises(world, report, api)
+        else:
+            speed.whatever_was_sold(world, report, *world.consumers())
+
+
+def main():
+    given = arguments()
+    OUT.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    report = Report("quick" if given.quick else "full")
+    if given.growth:
+        for part in given.parts:
+            say(f"--- {part}")
+            if part == "drains":
+                curves.ALL[part](None, report)
+                continue
+            with World() as world:
+                curves.ALL[part](world, report)
+    else:
+        table(report, speed.Effort(given.quick), given.parts)
+    whole = report.write()
+    page.write(whole)
+    report.table()
+    say(f"{time.monotonic() - began:.0f} s; {OUT}/report.json, {OUT}/index.html")
+    if not report.holds:
+        raise SystemExit("bench: a promise is broken, see above")
+
+
+main()
