@@ -7,7 +7,13 @@ const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_order-consumer"));
 #[test]
 fn every_setting_is_a_flag_and_a_variable_with_its_default() {
     assert_settings(&BINARY.help(), &SHARED_SETTINGS);
-    assert_settings(&BINARY.help(), &[("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]")]);
+    assert_settings(
+        &BINARY.help(),
+        &[
+            ("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]"),
+            ("--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        ],
+    );
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub mod remembered;
 pub mod request_trace;
 pub mod routes;
 pub mod settings;
+mod sync;
 pub mod timeline;
 pub mod unread;
 pub mod whole_number;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
+use crate::sync::RwLock;
 
 /// The last value fetched. While one caller fetches, the others wait for it: a crowd costs one fetch.
 pub struct Remembered<V> {

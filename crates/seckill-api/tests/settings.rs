@@ -11,6 +11,7 @@ fn every_setting_is_a_flag_and_a_variable_with_its_default() {
         &BINARY.help(),
         &[
             ("--listen", "SECKILL_LISTEN", "0.0.0.0:3000]"),
+            ("--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", ""),
             ("--admin-token", "SECKILL_ADMIN_TOKEN", ""),
             ("--admin-token-file", "SECKILL_ADMIN_TOKEN_FILE", ""),
             ("--order-id-secret", "SECKILL_ORDER_ID_SECRET", ""),
@@ -31,6 +32,7 @@ fn p6_a_bad_value_is_one_line_that_names_its_variable_and_exit_code_64() {
         ("SECKILL_ORDERS_TOPIC", "no topic"),
         ("SECKILL_DEAD_LETTER_TOPIC", "seckill.orders"),
         ("SECKILL_LISTEN", "3000"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("SECKILL_DEFAULT_SALE", "{x}"),
         ("SECKILL_PROFILE", "test"),
         ("SECKILL_LOG_FORMAT", "xml"),

@@ -22,6 +22,7 @@ pub mod sale;
 pub mod settings;
 pub mod shutdown;
 pub mod store;
+mod sync;
 pub mod telemetry;
 #[cfg(feature = "test-support")]
 pub mod testing;

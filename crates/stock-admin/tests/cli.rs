@@ -6,6 +6,8 @@ mod at_work;
 mod damage;
 #[path = "cli/dead_letters.rs"]
 mod dead_letters;
+#[path = "cli/fuzz.rs"]
+mod fuzz;
 #[path = "cli/import.rs"]
 mod import;
 #[path = "cli/import_steps.rs"]
@@ -22,6 +24,8 @@ mod rebuild;
 mod repair;
 #[path = "cli/reset.rs"]
 mod reset;
+#[path = "cli/runbook.rs"]
+mod runbook;
 #[path = "cli/sales.rs"]
 mod sales;
 #[path = "cli/setup.rs"]

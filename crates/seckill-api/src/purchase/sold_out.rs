@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
 use seckill_core::{order::Units, sale::SaleId};
+
+use crate::sync::RwLock;
 
 /// How long the ledger's word is good for: a unit that comes back is for sale within that time.
 const GOOD_FOR: Duration = Duration::from_millis(100);

@@ -208,8 +208,8 @@ mod tests {
             decision: Decision::default(),
             deadline: Instant::now() + left,
             wants_position: false,
-            trace: None,
             settled,
+            trace: None,
         };
         (ticket, claim, resolved)
     }

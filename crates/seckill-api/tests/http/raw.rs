@@ -21,16 +21,18 @@ pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
 
 /// Reads whatever comes until the server closes the connection.
 pub async fn read_to_end(stream: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
-    let read = timeout(PATIENCE, async {
-        let mut buffer = [0; 4096];
-        // A reset after the answer ends it, too.
-        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-            answer.extend_from_slice(&buffer[..count]);
-        }
-    });
-    read.await.expect("the server closes the connection");
-    String::from_utf8(answer).unwrap()
+    let answer = timeout(PATIENCE, read_bytes(stream)).await;
+    String::from_utf8(answer.expect("the server closes the connection")).unwrap()
+}
+
+/// The same, as long as it takes, and whatever it is.
+pub async fn read_bytes(stream: &mut TcpStream) -> Vec<u8> {
+    let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+    // A reset after the answer ends it, too.
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        answer.extend_from_slice(&buffer[..count]);
+    }
+    answer
 }
 
 /// A `POST` of JSON to `path`, after which the connection is to be closed.

@@ -1,9 +1,8 @@
 //! Telling when acknowledgements have stopped coming.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// How long something may be on its way without any acknowledgement before the log counts as stalled; and how
 /// long it goes on to count as stalled after everything on its way has failed.
@@ -63,21 +62,26 @@ impl AckWatch {
         millis(self.began.elapsed())
     }
 
-    fn sending_at(&self, now: u64) {
+    pub(super) fn sending_at(&self, now: u64) {
         // Before the count goes up, so that nobody sees something on its way since long ago.
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.failing.load(Ordering::Relaxed) {
-            self.progress.store(now, Ordering::Relaxed);
+            self.progress_at(now);
         }
         self.in_flight.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn finished_at(&self, now: u64, acknowledged: bool) {
+    pub(super) fn finished_at(&self, now: u64, acknowledged: bool) {
         self.failing.store(!acknowledged, Ordering::Relaxed);
-        self.progress.store(now, Ordering::Relaxed);
+        self.progress_at(now);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 
-    fn is_stalled_at(&self, now: u64) -> bool {
+    /// Never back: whoever was held up after it looked at the clock must not undo what has come since.
+    fn progress_at(&self, now: u64) {
+        self.progress.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_stalled_at(&self, now: u64) -> bool {
         let something_on_its_way = self.in_flight.load(Ordering::Acquire) > 0;
         let patience_is_over = now.saturating_sub(self.progress.load(Ordering::Relaxed)) >= millis(PATIENCE);
         if self.failing.load(Ordering::Relaxed) {

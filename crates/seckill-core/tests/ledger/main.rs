@@ -4,6 +4,7 @@
 mod fence;
 mod lost_answers;
 mod model;
+mod orders_of_events;
 mod queue;
 mod support;
 mod windows;

@@ -1,0 +1,3 @@
+//! What threads share is made of these. `tests/interleavings.rs` puts loom's in their place.
+
+pub(crate) use parking_lot::RwLock;
