@@ -116,3 +116,4 @@ from_debian() {
 
 get_promtool() { from_debian promtool prometheus; }
 get_nginx() { from_debian nginx nginx; }
+get_haproxy() { from_debian haproxy haproxy; }

@@ -1,13 +1,19 @@
 //! The binary's settings: each a flag and a variable; a bad one is refused in one line; no secret is repeated.
 
-use seckill_core::testing::{Binary, SHARED_SETTINGS, assert_settings};
+use seckill_core::testing::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings};
 
 const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_order-consumer"));
 
 #[test]
 fn every_setting_is_a_flag_and_a_variable_with_its_default() {
     assert_settings(&BINARY.help(), &SHARED_SETTINGS);
-    assert_settings(&BINARY.help(), &[("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]")]);
+    assert_settings(
+        &BINARY.help(),
+        &[
+            ("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]"),
+            ("--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+        ],
+    );
 }
 
 #[test]
@@ -36,4 +42,12 @@ fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
 #[test]
 fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
     BINARY.assert_nothing_is_repeated();
+}
+
+#[test]
+fn p6_traces_have_settings_like_the_others() {
+    assert_settings(&BINARY.help(), &TRACE_SETTINGS);
+    for (variable, value) in BAD_TRACE_SETTINGS {
+        BINARY.assert_refused(&["--listen", "127.0.0.1:0"], variable, value);
+    }
 }

@@ -36,9 +36,12 @@ pub async fn cancel(
     }
     let at = Timestamp::now();
     let order = Order { status: OrderStatus::Cancelled, update_date: at, ..order };
-    let event = OrderEvent { kind: OrderEventKind::Cancelled, epoch: ANY_EPOCH, order, at };
+    // An imported order has the original's `openid`, which does not follow from its id: an event's must, lest it
+    // take another order's.
+    let told = Order { openid: order.id.openid(order.created_date), ..order.clone() };
+    let event = OrderEvent { kind: OrderEventKind::Cancelled, epoch: ANY_EPOCH, order: told, at };
     match timeout(ACCEPT_WITHIN, publisher.publish_traced_and_wait(&event, trace)).await {
-        Ok(Ok(_position)) => Ok(event.order),
+        Ok(Ok(_position)) => Ok(order),
         Ok(Err(error)) => Err(not_acknowledged(&event, Some(&error))),
         Err(_elapsed) => Err(not_acknowledged(&event, None)),
     }

@@ -30,7 +30,7 @@ use tokio::{
 use self::{
     measures::PurchaseMeasures,
     sold_out::SoldOutMemory,
-    ticket::{Decision, Desk, Resolution, Ticket},
+    ticket::{Claim, Decision, Desk, Resolution, Ticket},
 };
 use crate::{reading::Readings, refusal::Refusal};
 
@@ -91,6 +91,7 @@ impl Purchases {
             ledger,
             capacity,
             settled_receiver,
+            Ticket::admit,
             move |order, ticket, outcome, call| {
                 desk.decided(&order, ticket, outcome, call);
             },
@@ -130,7 +131,9 @@ impl Purchases {
         let deadline = Instant::now() + ACCEPT_WITHIN;
         let (sender, receiver) = oneshot::channel();
         let decision = Decision::default();
+        let claim = Claim::default();
         let ticket = Ticket {
+            claim: claim.clone(),
             resolution: sender,
             decision: decision.clone(),
             deadline,
@@ -141,6 +144,8 @@ impl Purchases {
         self.queue.submit(reservation, ticket).map_err(|_| Refusal::Overloaded)?;
         let resolution = match tokio::time::timeout_at(deadline.into(), receiver).await {
             Ok(Ok(resolution)) => resolution,
+            // It waits still: nothing was done, and now nothing will be.
+            Ok(Err(_)) | Err(_) if claim.take() => Resolution::Refused(Refusal::Overloaded),
             // Too late, or the process is at its end: whatever was decided is in the decision.
             Ok(Err(_)) | Err(_) => Resolution::Unacknowledged,
         };
@@ -171,7 +176,8 @@ impl Purchases {
         } else if !matches!(resolution, Resolution::Known) {
             order.status = OrderStatus::Pending;
         }
-        tracing::debug!(order = %order.id, sale = %order.sale, status = order.status.as_str(), "an order is answered");
+        let status = order.status.as_str();
+        tracing::debug!(order = %order.id, sale = %order.sale, status, "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
         Ok(Placed { order, replayed: decided.replayed && keyed, position })
     }

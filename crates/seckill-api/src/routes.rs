@@ -50,7 +50,7 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(unknown);
 }
 
-/// The paths that machines of the operator ask again and again: no rate limit counts there, and no trace is recorded.
+/// The paths that machines of the operator ask again and again: no rate limit counts there, and nothing is traced.
 const UNLIMITED: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 async fn not_found() -> Result<HttpResponse, Problem> {

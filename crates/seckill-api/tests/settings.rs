@@ -1,6 +1,6 @@
 //! The binary's settings: each a flag and a variable; a bad one is refused in one line; no secret is repeated.
 
-use seckill_core::testing::{Binary, SHARED_SETTINGS, assert_settings};
+use seckill_core::testing::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings};
 
 const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_seckill-api"));
 
@@ -11,6 +11,7 @@ fn every_setting_is_a_flag_and_a_variable_with_its_default() {
         &BINARY.help(),
         &[
             ("--listen", "SECKILL_LISTEN", "0.0.0.0:3000]"),
+            ("--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", ""),
             ("--admin-token", "SECKILL_ADMIN_TOKEN", ""),
             ("--admin-token-file", "SECKILL_ADMIN_TOKEN_FILE", ""),
             ("--order-id-secret", "SECKILL_ORDER_ID_SECRET", ""),
@@ -31,6 +32,7 @@ fn p6_a_bad_value_is_one_line_that_names_its_variable_and_exit_code_64() {
         ("SECKILL_ORDERS_TOPIC", "no topic"),
         ("SECKILL_DEAD_LETTER_TOPIC", "seckill.orders"),
         ("SECKILL_LISTEN", "3000"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"),
         ("SECKILL_DEFAULT_SALE", "{x}"),
         ("SECKILL_PROFILE", "test"),
         ("SECKILL_LOG_FORMAT", "xml"),
@@ -65,4 +67,12 @@ fn p6_a_variable_that_is_set_and_empty_counts_as_not_set() {
 #[test]
 fn p6_what_may_be_a_secret_in_the_wrong_place_is_not_repeated() {
     BINARY.assert_nothing_is_repeated();
+}
+
+#[test]
+fn p6_traces_have_settings_like_the_others() {
+    assert_settings(&BINARY.help(), &TRACE_SETTINGS);
+    for (variable, value) in BAD_TRACE_SETTINGS {
+        BINARY.assert_refused(&["--order-id-secret", "s"], variable, value);
+    }
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use self::{
     process::RunningProcess,
-    settings::{Binary, SHARED_SETTINGS, assert_settings},
+    settings::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings},
 };
 pub use crate::ledger::measured::LedgerCall;
 use crate::{

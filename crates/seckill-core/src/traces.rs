@@ -202,13 +202,15 @@ impl Span {
 }
 
 /// Whether the fields of a `traceparent` are as long as they must be, and of the digits that they must be of: the
-/// library reads numbers, and is content with fewer digits or a sign.
+/// library reads numbers, and is content with fewer digits or a sign. Version 00 has these four; later ones may have
+/// more.
 fn has_the_shape(traceparent: &str) -> bool {
     let mut fields = traceparent.split('-');
-    [2, 32, 16, 2].into_iter().all(|digits| {
+    let four = [2, 32, 16, 2].into_iter().all(|digits| {
         let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         fields.next().is_some_and(|field| field.len() == digits && field.bytes().all(is_digit))
-    })
+    });
+    four && (fields.next().is_none() || !traceparent.starts_with("00-"))
 }
 
 /// One header, as what a propagator reads.

@@ -4,14 +4,17 @@
 //! that hangs up changes nothing, and an order costs no task of its own.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
 use seckill_core::{
     ledger::{
-        Call, Decided as LedgerDecided, LedgerError, LedgerOrder, RecordState, Reservation, ReserveOutcome,
-        Settled,
+        Call, Decided as LedgerDecided, LedgerError, LedgerOrder, REPEAT_FOR, RecordState, Reservation,
+        ReserveOutcome, Settled,
     },
     order_log::{Delivery, OrderPublisher, Position},
     traces::TraceContext,
@@ -57,8 +60,22 @@ impl Decision {
     }
 }
 
+/// Who has the say over an order that waits in the queue: the queue, which sends it to the ledger, or its buyer, who
+/// is told that nothing was done. Whoever takes it first; so nobody is told of an order that is taken later.
+#[derive(Clone, Default)]
+pub struct Claim(Arc<AtomicBool>);
+
+impl Claim {
+    /// Takes it, if nobody has.
+    pub fn take(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
+}
+
 /// Travels with a reservation through the queue.
 pub struct Ticket {
+    /// Taken when the order is sent to the ledger, or when its buyer has waited for too long.
+    pub claim: Claim,
     /// Where the end is told.
     pub resolution: oneshot::Sender<Resolution>,
     /// Where the decision is written before its event is published.
@@ -150,6 +167,18 @@ impl Desk {
 }
 
 impl Ticket {
+    /// Lets the order be sent to the ledger, unless its buyer will be answered while that may still go on.
+    pub fn admit(self) -> Option<Self> {
+        if !self.claim.take() {
+            return None;
+        }
+        if Instant::now() + REPEAT_FOR > self.deadline {
+            self.end(Resolution::Refused(Refusal::Overloaded));
+            return None;
+        }
+        Some(self)
+    }
+
     fn note(&self, order: LedgerOrder, replayed: bool) {
         let first = self.decision.0.set(Decided { order, replayed });
         debug_assert!(first.is_ok(), "a ticket is decided once");
@@ -158,5 +187,49 @@ impl Ticket {
     fn end(self, resolution: Resolution) {
         // The client may have hung up.
         let _ = self.resolution.send(resolution);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    fn ticket(left: Duration) -> (Ticket, Claim, oneshot::Receiver<Resolution>) {
+        let (resolution, resolved) = oneshot::channel();
+        let (settled, _) = mpsc::unbounded_channel();
+        let claim = Claim::default();
+        let ticket = Ticket {
+            claim: claim.clone(),
+            resolution,
+            decision: Decision::default(),
+            deadline: Instant::now() + left,
+            wants_position: false,
+            settled,
+            trace: None,
+        };
+        (ticket, claim, resolved)
+    }
+
+    #[test]
+    fn p5_an_order_is_sent_or_its_buyer_is_told_that_it_was_not() {
+        let (waiting, claim, _resolved) = ticket(REPEAT_FOR * 2);
+        assert!(waiting.admit().is_some());
+        assert!(!claim.take(), "what was sent may have been done");
+
+        let (given_up, claim, _resolved) = ticket(REPEAT_FOR * 2);
+        assert!(claim.take());
+        assert!(given_up.admit().is_none());
+    }
+
+    #[test]
+    fn p5_an_order_that_waited_too_long_is_refused_and_not_sent() {
+        let (late, claim, mut resolved) = ticket(REPEAT_FOR / 2);
+        assert!(late.admit().is_none());
+        assert!(matches!(resolved.try_recv(), Ok(Resolution::Refused(Refusal::Overloaded))));
+        assert!(!claim.take());
     }
 }

@@ -5,12 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use seckill_core::{
+    change::{ImportPlan, Sides},
     ledger::{Reservation, ReserveOutcome},
-    order::{BuyerId, Goods, OrderId, OrderRequest, OrderStatus, Quantity, Units},
+    order::{BuyerId, Goods, Order, OrderId, OrderRequest, OrderStatus, Quantity, Units},
     order_log::OrderPublisher,
     settings::KafkaSettings,
-    store::{OrderStore, StoreOptions},
+    store::{ImportedOrder, OrderStore, StoreOptions},
 };
 use serde_json::Value;
 
@@ -202,5 +204,41 @@ async fn p6_without_the_store_orders_can_be_cancelled() {
     until_remaining(&world, 10).await;
     writer.stop().await;
     api.stop().await;
+    world.end().await;
+}
+
+/// An order of the original, which named it otherwise than we do.
+async fn import_one(world: &World) -> Order {
+    let request = OrderRequest {
+        buyer: BuyerId::parse("ada").unwrap(),
+        goods: Goods::parse("phone").unwrap(),
+        quantity: Quantity::ONE,
+        remark: None,
+    };
+    let (id, taken) = (OrderId::fresh(), Timestamp::from_millisecond(1_613_800_000_123).unwrap());
+    let order = Order::new(id, world.sale.clone(), request, None, taken, OrderStatus::Confirmed);
+    let order = Order { openid: format!("{}-1613800000123", OrderId::fresh()), ..order };
+    let plan = ImportPlan { orders: 1, units: 1, source: "elsewhere".into(), actor: "test".into() };
+    let sides = Sides { store: &world.store, ledger: &world.ledger };
+    let mut import = sides.begin_import(&world.sale, plan).await.unwrap();
+    import.add(&[ImportedOrder { order: order.clone(), raw: None }]).await.unwrap();
+    import.end().await;
+    world.reload().await;
+    order
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_an_imported_order_is_cancelled_as_any_other_and_keeps_its_openid() {
+    let world = World::open(10).await;
+    let writer = Writer::start(&world);
+    let imported = import_one(&world).await;
+    assert_eq!((world.remaining().await, sold(&world).await), (9, 1));
+    let answer = cancel(&world, imported.id).await;
+    assert_eq!((answer.status, &answer.json()["openid"]), (202, &Value::from(imported.openid.as_str())));
+    until_remaining(&world, 10).await;
+    assert_eq!(sold(&world).await, 0);
+    let shown = show(&world, imported.id).await;
+    assert_eq!((&shown["status"], &shown["openid"]), (&"cancelled".into(), &imported.openid.into()));
+    writer.stop().await;
     world.end().await;
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use tokio::sync::watch;
 
 use super::{
@@ -157,6 +158,11 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         }
         Fault::TopicDeleted => {
             world.admin(&["topics", "create"]).await?;
+            // What reads the old topic does not find the new one: docs/reliability.md, "What is not promised".
+            for consumer in world.processes.names(Kind::Consumer) {
+                world.processes.kill(&consumer).await?;
+                world.processes.start(&consumer)?;
+            }
             repair(world).await
         }
         Fault::RedisLostReplies
@@ -183,10 +189,14 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
 async fn repair(world: &World) -> anyhow::Result<()> {
     let ends = Instant::now() + REPAIR_WITHIN;
     loop {
-        let repaired = world.admin(&["reconcile", "--repair", "--yes"]).await;
-        if repaired.is_ok() || Instant::now() >= ends {
-            return repaired;
+        let (code, said) = world.admin_says(&["reconcile", "--repair", "--yes"]).await?;
+        // While a sale goes on there is always something on its way: 1 without a complaint is that, and no failure.
+        // What librdkafka logs meanwhile is no complaint.
+        let complains = said.lines().any(|line| !line.starts_with('{'));
+        if code == Some(0) || (code == Some(1) && !complains) {
+            return Ok(());
         }
+        ensure!(Instant::now() < ends, "stock-admin reconcile --repair: {said}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

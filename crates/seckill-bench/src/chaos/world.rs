@@ -139,8 +139,15 @@ impl World {
         Ok(SaleId::parse(name)?)
     }
 
-    /// Runs `stock-admin`.
+    /// Runs `stock-admin`, which must do what it is asked.
     pub async fn admin(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let (code, said) = self.admin_says(arguments).await?;
+        ensure!(code == Some(0), "stock-admin {}: {said}", arguments.join(" "));
+        Ok(())
+    }
+
+    /// Runs `stock-admin`: its exit code, and what it complained of.
+    pub async fn admin_says(&self, arguments: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
         let output = Command::new(self.binaries.join("stock-admin"))
             .args(arguments)
             .env("DATABASE_URL", &self.place.database_url)
@@ -149,13 +156,7 @@ impl World {
             .output()
             .await
             .context("cannot run stock-admin")?;
-        ensure!(
-            output.status.success(),
-            "stock-admin {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        Ok(())
+        Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
     /// Asks Redis by its own command, on a connection of its own.

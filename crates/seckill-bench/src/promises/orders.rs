@@ -98,8 +98,10 @@ fn contradiction(attempts: &[&Attempt], keyed: bool) -> Option<String> {
             promised = answer.is_promise().then_some(answer);
             continue;
         };
-        // Once promised, each answer must be the promise again. A busy server says nothing about it.
+        // Once promised, each answer must be the promise again. A busy server says nothing about it, nor does one
+        // that could not hear the ledger: `pending`, with nothing that only the ledger knows.
         let same_count = match (first.order, answer.order) {
+            (Some(_), Some(now)) if now.status == OrderStatus::Pending && now.remain_count.is_none() => keyed,
             (Some(first), Some(now)) => first.remain_count == now.remain_count,
             _ => keyed && answer.is_try_again(),
         };

@@ -141,6 +141,8 @@ fn what_faults_may_do_passes() {
     let id = world.buy("d1");
     let remaining = world.ledger.remaining;
     world.tell("d1", ordered(id, OrderStatus::Confirmed, Some(remaining)));
+    // Asked while the ledger's answers are lost, an API knows the order's id and nothing more.
+    world.tell("d1", pending(id));
     let slow = OrderId::fresh();
     world.tell("e1", pending(slow));
     world.take(slow);

@@ -29,7 +29,8 @@ use crate::{
 pub const MAX_BATCH: usize = 128;
 
 /// How long a call whose answer was lost is repeated. Half of [`super::ACCEPT_WITHIN`]: the rest is the order log's.
-const REPEAT_FOR: Duration = Duration::from_secs(1);
+/// Nothing is sent later than this after its order was admitted (see [`ReservationQueue::start`]).
+pub const REPEAT_FOR: Duration = Duration::from_secs(1);
 const REPEAT_PAUSE: Duration = Duration::from_millis(20);
 
 /// An order that asks the ledger for units.
@@ -104,12 +105,16 @@ impl<T> Clone for ReservationQueue<T> {
 impl<T: Send + 'static> ReservationQueue<T> {
     /// Starts the task that decides what is submitted, and takes what is `settled` out of the outbox.
     ///
-    /// `decided` is called for each order, with the call that decided it, on that task: it must not block. The task ends when every
-    /// clone of the queue is gone and all that was submitted is decided, and `settled` is closed and empty.
+    /// `admit` is called right before an order is sent, however long it waited: if it keeps the ticket, the order is
+    /// never sent. It must keep it if, [`REPEAT_FOR`] from now, somebody may have been told what became of the order.
+    /// `decided` is called for each order, with the call that decided it, on that task: it must not block. The task
+    /// ends when every clone of the queue is gone and all that was submitted is decided, and `settled` is closed and
+    /// empty.
     pub fn start(
         ledger: StockLedger,
         capacity: usize,
         settled: mpsc::UnboundedReceiver<Settled>,
+        admit: impl FnMut(T) -> Option<T> + Send + 'static,
         decided: impl FnMut(Reservation, T, Decided, Call) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (sender, submitted) = mpsc::channel(capacity);
@@ -117,7 +122,7 @@ impl<T: Send + 'static> ReservationQueue<T> {
             sizes: histogram!("seckill_ledger_batch_size"),
             seconds: histogram!("seckill_ledger_call_seconds"),
         };
-        let batcher = Batcher { ledger, connection: None, decided, measures };
+        let batcher = Batcher { ledger, connection: None, admit, decided, measures };
         (Self { sender }, tokio::spawn(batcher.run(submitted, settled)))
     }
 
@@ -134,10 +139,11 @@ impl<T: Send + 'static> ReservationQueue<T> {
     }
 }
 
-struct Batcher<F> {
+struct Batcher<A, F> {
     ledger: StockLedger,
     /// Kept between batches: a checkout from the pool costs a round trip.
     connection: Option<deadpool_redis::Connection>,
+    admit: A,
     decided: F,
     measures: Measures,
 }
@@ -148,12 +154,13 @@ struct Measures {
     seconds: Histogram,
 }
 
-impl<F> Batcher<F> {
+impl<A, F> Batcher<A, F> {
     async fn run<T>(
         mut self,
         mut submitted: mpsc::Receiver<(Reservation, T)>,
         mut settled: mpsc::UnboundedReceiver<Settled>,
     ) where
+        A: FnMut(T) -> Option<T>,
         F: FnMut(Reservation, T, Decided, Call),
     {
         let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
@@ -181,15 +188,26 @@ impl<F> Batcher<F> {
     /// Decides `orders` and settles `acks`, all at once; leaves both empty.
     async fn flush<T>(&mut self, orders: &mut Vec<(Reservation, T)>, acks: &mut Vec<Settled>)
     where
+        A: FnMut(T) -> Option<T>,
         F: FnMut(Reservation, T, Decided, Call),
     {
-        let batches = by_sale(orders);
-        let connection = self.connection.as_deref();
-        let settling = settle(&self.ledger, connection, std::mem::take(acks));
-        let deciding = batches.iter().map(|batch| decide(&self.ledger, connection, &batch.reservations));
+        // First, for it may take longer than some of the orders can wait.
+        let connection = match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.ledger.connection().await,
+        };
+        // Without one nothing is sent, and every order is refused.
+        let admitted = orders.drain(..).filter_map(|(order, ticket)| {
+            let ticket = if connection.is_ok() { (self.admit)(ticket)? } else { ticket };
+            Some((order, ticket))
+        });
+        let batches = by_sale(admitted);
+        let connected = connection.as_deref();
+        let settling = settle(&self.ledger, connected.ok(), std::mem::take(acks));
+        let deciding = batches.iter().map(|batch| decide(&self.ledger, connected, &batch.reservations));
         let (results, ()) = future::join(future::join_all(deciding), settling).await;
-        if self.connection.is_none() || results.iter().any(|result| result.first_call_failed) {
-            self.connection = self.ledger.connection().await.ok();
+        if !results.iter().any(|result| result.first_call_failed) {
+            self.connection = connection.ok();
         }
         for (batch, result) in batches.into_iter().zip(results) {
             self.answer(batch, result);
@@ -222,10 +240,10 @@ pub(super) struct Batch<T> {
 }
 
 /// Groups `orders` by sale, in the order in which they came; almost always there is one.
-pub(super) fn by_sale<T>(orders: &mut Vec<(Reservation, T)>) -> Vec<Batch<T>> {
+pub(super) fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<Batch<T>> {
     let mut places: HashMap<SaleId, usize> = HashMap::new();
     let mut batches: Vec<Batch<T>> = Vec::new();
-    for (reservation, ticket) in orders.drain(..) {
+    for (reservation, ticket) in orders {
         let place = *places.entry(reservation.sale.clone()).or_insert(batches.len());
         if place == batches.len() {
             batches.push(Batch { reservations: Vec::new(), tickets: Vec::new() });
@@ -251,13 +269,13 @@ struct BatchDecided {
 /// one from the record that the first one left.
 async fn decide(
     ledger: &StockLedger,
-    connection: Option<&MultiplexedConnection>,
+    connection: Result<&MultiplexedConnection, &LedgerError>,
     batch: &[Reservation],
 ) -> BatchDecided {
     let (sale, sent, started) = (&batch[0].sale, SystemTime::now(), Instant::now());
     let first = match connection {
-        Some(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
-        None => ledger.reserve(sale, batch).await,
+        Ok(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
+        Err(error) => Err(error.clone()),
     };
     let (outcomes, first_call_failed) = match first {
         Ok(outcomes) => (outcomes.into_iter().map(Ok).collect(), false),
@@ -268,7 +286,8 @@ async fn decide(
     BatchDecided { outcomes, first_call_failed, call }
 }
 
-/// Repeats a call that `started` then and whose answer was `lost`, for a while.
+/// Repeats a call that `started` then and whose answer was `lost`, for a while. However long a connection takes:
+/// nothing is sent after that while, when the buyer may have been told already what became of the order.
 async fn decide_again(
     ledger: &StockLedger,
     batch: &[Reservation],
@@ -276,7 +295,12 @@ async fn decide_again(
     mut lost: RedisError,
 ) -> Vec<Decided> {
     while started.elapsed() < REPEAT_FOR {
-        match ledger.reserve(&batch[0].sale, batch).await {
+        let asked = match tokio::time::timeout_at(started + REPEAT_FOR, ledger.connection()).await {
+            Ok(Ok(mut connection)) => reserve::reserve_on(&mut connection, &batch[0].sale, batch).await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => break,
+        };
+        match asked {
             Err(LedgerError::Unknown(error)) => lost = error,
             // Refused now says nothing of the first call.
             Err(LedgerError::Unavailable(_)) => tokio::time::sleep(REPEAT_PAUSE).await,

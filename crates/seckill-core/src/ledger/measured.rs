@@ -15,8 +15,7 @@ pub struct LedgerCall {
 impl LedgerCall {
     /// Makes the call that decides `orders`, all of one sale, as the batching task does.
     pub fn assemble(orders: Vec<Reservation>) -> Self {
-        let mut orders: Vec<_> = orders.into_iter().map(|order| (order, ())).collect();
-        let mut batches = batch::by_sale(&mut orders);
+        let mut batches = batch::by_sale(orders.into_iter().map(|order| (order, ())));
         let orders = batches.pop().expect("orders of one sale").reservations;
         let call = reserve::call(&orders[0].sale, &orders);
         Self { orders, call }

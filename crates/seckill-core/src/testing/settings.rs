@@ -17,6 +17,29 @@ pub const SHARED_SETTINGS: [(&str, &str, &str); 11] = [
     ("--log-format", "SECKILL_LOG_FORMAT", "json, "),
 ];
 
+/// The settings of traces, in the same form.
+pub const TRACE_SETTINGS: [(&str, &str, &str); 8] = [
+    ("--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+    ("--otlp-protocol", "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf]"),
+    ("--otlp-headers", "OTEL_EXPORTER_OTLP_HEADERS", ""),
+    ("--otlp-headers-file", "OTEL_EXPORTER_OTLP_HEADERS_FILE", ""),
+    ("--traces-sampler", "OTEL_TRACES_SAMPLER", "parentbased_always_on]"),
+    ("--traces-sampler-arg", "OTEL_TRACES_SAMPLER_ARG", "1]"),
+    ("--otel-service-name", "OTEL_SERVICE_NAME", "that of the program]"),
+    ("--otel-resource-attributes", "OTEL_RESOURCE_ATTRIBUTES", ""),
+];
+
+/// Values of those that are refused.
+pub const BAD_TRACE_SETTINGS: [(&str, &str); 7] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:hunter2@host:4318"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+    ("OTEL_EXPORTER_OTLP_HEADERS_FILE", "/no/such/file"),
+    ("OTEL_TRACES_SAMPLER", "sometimes"),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+];
+
 /// Checks that `help` has each flag, with its variable and its default.
 pub fn assert_settings(help: &str, settings: &[(&str, &str, &str)]) {
     let blocks: Vec<&str> = help.split("\n      --").collect();

@@ -33,12 +33,14 @@ const MAX_ANSWER: u64 = 1 << 20;
 
 /// What takes spans and delivers them, if there is somebody to deliver them to.
 pub(super) fn processor(settings: &TraceSettings) -> Result<Option<BatchSpanProcessor>, SettingsError> {
+    // Read also where nobody is to be told: what is set wrongly is said at once.
+    let headers: HashMap<_, _> = settings.headers()?.into_iter().collect();
     let Some(endpoint) = &settings.endpoint else { return Ok(None) };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
         .with_timeout(DELIVER_WITHIN)
-        .with_headers(settings.headers()?.into_iter().collect::<HashMap<_, _>>())
+        .with_headers(headers)
         .with_http_client(Client::new())
         .build()
         .map_err(|error| SettingsError(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}")))?;

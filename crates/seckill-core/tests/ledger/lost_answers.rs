@@ -85,9 +85,10 @@ async fn queue(
     let (_settled, settled) = mpsc::unbounded_channel();
     let (answers, mut receiver) = mpsc::unbounded_channel();
     let ledger = StockLedger::new(&proxy.url.clone().into(), 4).unwrap();
-    let (queue, _task) = ReservationQueue::start(ledger, 100, settled, move |order, (), outcome, _call| {
-        let _ = answers.send((order, outcome));
-    });
+    let (queue, _task) =
+        ReservationQueue::start(ledger, 100, settled, Some, move |order, (), outcome, _call| {
+            let _ = answers.send((order, outcome));
+        });
     assert!(matches!(
         ask(&queue, &mut receiver, sale, OrderId::fresh()).await,
         Ok(ReserveOutcome::Reserved(_))

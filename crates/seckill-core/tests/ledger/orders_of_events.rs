@@ -114,7 +114,7 @@ async fn play(ledger: &StockLedger, sale: &Sale, order: &[Told], pauses: usize) 
     let (settled, settled_receiver) = mpsc::unbounded_channel();
     let (answers, answers_receiver) = mpsc::unbounded_channel();
     let (queue, mut task) =
-        ReservationQueue::start(ledger.clone(), 10, settled_receiver, move |_, ticket, outcome, _| {
+        ReservationQueue::start(ledger.clone(), 10, settled_receiver, Some, move |_, ticket, outcome, _| {
             answers.send((ticket, outcome.unwrap())).unwrap();
         });
     let mut run = Run {

@@ -17,10 +17,15 @@ fn start(
 ) -> (ReservationQueue<usize>, mpsc::UnboundedSender<Settled>, mpsc::UnboundedReceiver<Answer>) {
     let (settled, settled_receiver) = mpsc::unbounded_channel();
     let (answers, answers_receiver) = mpsc::unbounded_channel();
-    let (queue, _task) =
-        ReservationQueue::start(ledger, 10_000, settled_receiver, move |order, ticket, outcome, _call| {
+    let (queue, _task) = ReservationQueue::start(
+        ledger,
+        10_000,
+        settled_receiver,
+        Some,
+        move |order, ticket, outcome, _call| {
             answers.send((order, ticket, outcome)).unwrap();
-        });
+        },
+    );
     (queue, settled, answers_receiver)
 }
 
@@ -62,6 +67,34 @@ async fn p1_a_crowd_gets_every_unit_of_each_sale_and_no_more() {
         assert_eq!((found.remaining, found.outbox), (0, 0));
         drop_sale(&sale.id).await;
     }
+}
+
+#[tokio::test]
+async fn p5_an_order_that_is_not_admitted_any_more_is_never_sent() {
+    let (ledger, sale) = (ledger(), terms(10));
+    open(&ledger, &sale).await;
+    let (settled, settled_receiver) = mpsc::unbounded_channel();
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let (queue, task) = ReservationQueue::start(
+        ledger.clone(),
+        100,
+        settled_receiver,
+        |ticket: usize| Some(ticket).filter(|ticket| ticket % 2 == 0),
+        move |_, ticket, outcome, _call| answers.send((ticket, outcome.is_ok())).unwrap(),
+    );
+    for ticket in 0..6 {
+        queue.submit(reservation(&sale.id, OrderId::fresh(), &ticket.to_string(), 1), ticket).unwrap();
+    }
+    drop((queue, settled));
+    task.await.unwrap();
+    let mut decided = Vec::new();
+    while let Some(answer) = answered.recv().await {
+        decided.push(answer);
+    }
+    assert_eq!(decided, [(0, true), (2, true), (4, true)]);
+    let SaleLookup::Trusted(found) = ledger.sale(&sale.id).await.unwrap() else { panic!("not trusted") };
+    assert_eq!(found.remaining, 7);
+    drop_sale(&sale.id).await;
 }
 
 #[tokio::test]

@@ -60,7 +60,9 @@ pub(super) fn goods(text: &str) -> Result<Goods, String> {
 pub(super) fn offset(text: &str) -> Result<String, String> {
     let parsed = text.strip_prefix(['+', '-']).and_then(|rest| rest.split_once(':'));
     let in_range = parsed.is_some_and(|(hours, minutes)| {
-        let number = |text: &str| (text.len() == 2).then(|| text.parse::<u8>().ok()).flatten();
+        // Digits only: `parse` would take a second sign.
+        let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = |text: &str| two_digits(text).then(|| text.parse::<u8>().ok()).flatten();
         matches!((number(hours), number(minutes)), (Some(0..=12), Some(0..=59)) | (Some(13), Some(0)))
     });
     in_range
