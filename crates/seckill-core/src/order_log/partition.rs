@@ -6,7 +6,8 @@
 //! the broker handles and logs each on its own.
 //!
 //! Everybody who publishes of an order (again) knows when it was taken, so that all of it is in one partition, in
-//! order. Nothing depends on that: an order is one by its id, wherever its events are (docs/adr).
+//! order. Nothing depends on that: an order is one by its id, wherever its events are
+//! (`docs/adr/0011-partition-by-sale-and-moment.md`).
 
 use std::cell::Cell;
 
