@@ -36,6 +36,12 @@ pub enum Sabotage {
     StaleFirstLoad,
     /// A refusal is passed on though an earlier call for the same order may have taken units.
     RefusalAfterLostReply,
+    /// An import sets no units aside in the ledger.
+    NothingSetAside,
+    /// An import goes on although a rebuild has put up for sale what was set aside.
+    StaleSetAside,
+    /// An import leaves the fence on.
+    ImportKeepsFence,
     /// A change of stock is a raise or a lowering by what the ledger said, not by what the store has.
     ChangeByLedger,
 }
@@ -67,6 +73,8 @@ pub struct Bounds {
     pub cancels: u8,
     /// The changes of stock that operators make, one after the other.
     pub changes: &'static [i8],
+    /// Orders that an operator imports.
+    pub imports: u8,
     /// How often an operator's command may be cut off.
     pub operator_deaths: u8,
     /// How often somebody adds a unit to `remaining` in Redis by hand.
@@ -90,10 +98,16 @@ impl Bounds {
         lost_replies: 0,
         cancels: 0,
         changes: &[],
+        imports: 0,
         operator_deaths: 0,
         tampering: 0,
         without: &[],
     };
+
+    /// Whether operators change the sale.
+    pub fn has_operators(&self) -> bool {
+        !self.changes.is_empty() || self.imports > 0
+    }
 
     /// Whether the protocol lacks `mechanism` here.
     pub fn lacks(&self, mechanism: Sabotage) -> bool {

@@ -44,7 +44,7 @@ pub fn steps(order: Order, bounds: &Bounds, add: &mut impl FnMut(Order, Step)) {
 /// Takes `step` for `order`; none: it is not possible now.
 pub fn take(state: &mut State, order: Order, step: Step, bounds: &Bounds) -> Option<()> {
     let early = bounds.lacks(Sabotage::OffsetsBeforeCommit);
-    let row_is_locked = state.operator.locks_row();
+    let row_is_locked = state.row_is_locked();
     let partition = &mut state.log[order];
     match step {
         Step::Write => {

@@ -7,12 +7,13 @@ use stateright::HasDiscoveries;
 use super::{
     bounds::Bounds,
     promises::{
-        CHANGED as STOCK_CHANGED, P1, PENDING_CONFIRMED, REBUILT, REJECTED, RESOLD, SOLD_OUT, SUPERSEDED,
-        TAKEN_ANEW,
+        CHANGED as STOCK_CHANGED, IMPORTED as ALL_IMPORTED, P1, PENDING_CONFIRMED, REBUILT, REJECTED, RESOLD,
+        SOLD_OUT, SUPERSEDED, TAKEN_ANEW,
     },
     worlds::{
-        CANCELLED, CANCELLED_AND_LOST, CHANGED, FIRST_LOAD, LEDGER_LOST, LIMITED, LOWERED, RAISED_AND_LOST,
-        REPLY_LOST, TAMPERED, THREE_BUYERS, TWO_KEEPERS, WIDEST, explore, holds, holds_on_walks,
+        CANCELLED, CANCELLED_AND_LOST, CHANGED, FIRST_LOAD, IMPORTED, IMPORTED_AND_LOST, IMPORTED_OR_SOLD,
+        LEDGER_LOST, LIMITED, LOWERED, RAISED_AND_LOST, REPLY_LOST, TAMPERED, THREE_BUYERS, TWO_KEEPERS,
+        WIDEST, explore, holds, holds_on_walks,
     },
 };
 
@@ -53,6 +54,13 @@ fn while_the_stock_is_changed() {
     holds(CHANGED, &[STOCK_CHANGED]);
     holds(LOWERED, &[STOCK_CHANGED, SOLD_OUT]);
     holds(RAISED_AND_LOST, &[STOCK_CHANGED, REBUILT]);
+}
+
+#[test]
+fn while_orders_are_imported() {
+    holds(IMPORTED, &[ALL_IMPORTED]);
+    holds(IMPORTED_OR_SOLD, &[ALL_IMPORTED, SOLD_OUT]);
+    holds(IMPORTED_AND_LOST, &[ALL_IMPORTED, REBUILT]);
 }
 
 /// P1 does not depend on the ledger at all: the guard in the store holds also behind one that is wrong.

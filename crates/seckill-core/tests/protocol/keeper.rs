@@ -85,7 +85,7 @@ impl Keeper {
 
 /// Takes `step` in keeper `number`; none: it is not possible now.
 pub fn take(state: &mut State, number: usize, step: Step, bounds: &Bounds) -> Option<()> {
-    let row_is_locked = state.operator.locks_row();
+    let row_is_locked = state.row_is_locked();
     let State { store, ledger, log, .. } = state;
     let next = match (step, state.keepers[number]) {
         (Step::Look, Keeper::Idle) => {
@@ -160,8 +160,9 @@ pub fn tend(state: &mut State, step: Tending, bounds: &Bounds) -> Option<()> {
             arrived(state, order, epoch);
         }
         Tending::Realign => {
-            only_if(!bounds.changes.is_empty() && state.ledger.is_trusted())?;
-            only_if(!state.operator.holds_lock() && state.realigning.is_none())?;
+            only_if(bounds.has_operators() && state.ledger.is_trusted())?;
+            only_if(!state.operator.holds_lock() && !state.import.holds_lock())?;
+            only_if(state.realigning.is_none())?;
             let ledger = state.ledger.holds.sale?.adjustment;
             only_if(state.store.adjustment != ledger)?;
             let number = state.store.next_number(ledger.max(state.store.adjustment));

@@ -41,6 +41,8 @@ pub struct Sale {
     pub stock: u8,
     pub remaining: u8,
     pub adjustment: u8,
+    /// Records of imported orders, all live. In `…:orders`, of which the model knows the buyers' one by one.
+    pub imported: u8,
 }
 
 /// The hash of the rebuild under way.
@@ -90,6 +92,7 @@ pub enum Adjusted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Picture {
     pub orders: [Row; ORDERS],
+    pub imported: u8,
     pub stock: u8,
     pub adjustment: u8,
 }
@@ -234,11 +237,11 @@ impl Ledger {
             };
             held += u8::from(row == Row::Confirmed);
         }
+        let Picture { stock, adjustment, imported, .. } = picture;
         // Live orders beyond the stock: `Loading::swap_in` refuses, and the keeper says so.
-        let Some(remaining) = picture.stock.checked_sub(held) else { return };
-        let Picture { stock, adjustment, .. } = picture;
+        let Some(remaining) = stock.checked_sub(held + imported) else { return };
         self.holds = Contents {
-            sale: Some(Sale { fence: true, epoch, stock, remaining, adjustment }),
+            sale: Some(Sale { fence: true, epoch, stock, remaining, adjustment, imported }),
             buyers: Some(if bounds.limit.is_some() { held } else { 0 }),
             orders: Some(orders),
             outbox: Some(0),

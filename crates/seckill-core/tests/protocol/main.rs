@@ -8,6 +8,7 @@ mod bounds;
 mod consumer;
 mod faults;
 mod holds;
+mod import;
 mod keeper;
 mod ledger;
 mod log;

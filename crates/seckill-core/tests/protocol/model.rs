@@ -6,6 +6,7 @@ use super::{
     bounds::{Bounds, KEEPERS},
     consumer,
     faults::{self, FAULTS, Fault},
+    import,
     keeper::{self, Tending},
     operator, promises, request,
     state::{Order, State},
@@ -19,6 +20,7 @@ pub enum Step {
     Tending(Tending),
     Keeper(usize, keeper::Step),
     Operator(operator::Step),
+    Import(import::Step),
     Fault(Fault),
 }
 
@@ -41,9 +43,12 @@ impl Protocol {
         for number in 0..bounds.keepers.min(KEEPERS) {
             steps.extend(keeper::STEPS.map(|step| Step::Keeper(number, step)));
         }
-        if !bounds.changes.is_empty() {
+        if bounds.has_operators() {
             steps.extend([Tending::Realign, Tending::TellLedger].map(Step::Tending));
             steps.extend(operator::STEPS.map(Step::Operator));
+        }
+        if bounds.imports > 0 {
+            steps.extend(import::STEPS.map(Step::Import));
         }
         steps.extend(FAULTS.map(Step::Fault));
         Self { bounds, steps }
@@ -64,7 +69,10 @@ impl Protocol {
         let faultless = |step: &&Step| {
             !matches!(
                 step,
-                Step::Fault(_) | Step::Keeper(_, keeper::Step::Die) | Step::Operator(operator::Step::Die)
+                Step::Fault(_)
+                    | Step::Keeper(_, keeper::Step::Die)
+                    | Step::Operator(operator::Step::Die)
+                    | Step::Import(import::Step::Die)
             )
         };
         self.steps.iter().filter(faultless).any(|step| self.next_state(state, *step).is_some())
@@ -78,6 +86,7 @@ impl Protocol {
             Step::Tending(step) => keeper::tend(state, step, bounds),
             Step::Keeper(number, step) => keeper::take(state, number, step, bounds),
             Step::Operator(step) => operator::take(state, step, bounds),
+            Step::Import(step) => import::take(state, step, bounds),
             Step::Fault(fault) => faults::strike(state, fault),
         }
     }

@@ -69,10 +69,11 @@ impl Operator {
 /// Takes `step`; none: it is not possible now.
 pub fn take(state: &mut State, step: Step, bounds: &Bounds) -> Option<()> {
     let done = |change: u8| Operator::Away { next_change: change + 1 };
-    let State { store, ledger, .. } = state;
+    let State { store, ledger, import, .. } = state;
     state.operator = match (step, state.operator) {
         (Step::Look, Operator::Away { next_change }) => {
             only_if(usize::from(next_change) < bounds.changes.len() && ledger.is_trusted())?;
+            only_if(!import.holds_lock())?;
             let sale = ledger.holds.sale?;
             Operator::Looked { change: next_change, ledger_stock: sale.stock, above: sale.adjustment }
         }

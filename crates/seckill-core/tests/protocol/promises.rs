@@ -30,6 +30,7 @@ pub const TAKEN_ANEW: &str = "an order that was superseded is taken anew";
 pub const PENDING_CONFIRMED: &str = "a pending order is confirmed";
 pub const REJECTED: &str = "the stock guard rejects an order";
 pub const CHANGED: &str = "the stock is changed, and the change is sold";
+pub const IMPORTED: &str = "all orders are imported, and the ledger sells on";
 pub const AT_REST: &str = "all orders are answered and nothing is under way";
 
 /// Every promise, and what must be reachable for the check to mean something.
@@ -62,6 +63,7 @@ pub fn properties() -> Vec<Property<Protocol>> {
         }),
         Property::sometimes(REJECTED, |_, state: &State| state.store.orders.contains(&Row::Rejected)),
         Property::sometimes(CHANGED, |model, state: &State| was_changed(model, state)),
+        Property::sometimes(IMPORTED, |model, state: &State| was_imported(model, state)),
         Property::sometimes(AT_REST, |model, state: &State| {
             model.is_at_rest(state) && model.orders().all(|order| state.requests[order].tries_left == 0)
         }),
@@ -70,7 +72,8 @@ pub fn properties() -> Vec<Property<Protocol>> {
 
 fn holds_p1(state: &State) -> bool {
     let store = &state.store;
-    store.live() <= store.stock && store.live() == store.sold
+    let live = store.live() + store.imported;
+    live <= store.stock && live == store.sold
 }
 
 /// Accepted is acknowledged, so it is in the log; once the log is written it is in the store.
@@ -88,7 +91,8 @@ fn holds_p2(state: &State, order: Order) -> bool {
 fn holds_p4_in_ledger(state: &State) -> bool {
     let Some(sale) = state.ledger.holds.sale.filter(|_| state.ledger.is_trusted()) else { return true };
     let live = (0..ORDERS).filter(|order| matches!(state.ledger.record(*order), Record::Live(_)));
-    sale.remaining.checked_add(u8::try_from(live.count()).expect("few orders")) == Some(sale.stock)
+    let live = u8::try_from(live.count()).expect("few orders") + sale.imported;
+    sale.remaining.checked_add(live) == Some(sale.stock)
 }
 
 /// Ledger and store, with nothing on its way between them.
@@ -98,7 +102,11 @@ fn agrees(state: &State) -> bool {
         let live = matches!(state.ledger.record(order), Record::Live(_));
         live == (state.store.orders[order] == Row::Confirmed)
     });
-    orders_agree && sale.stock == state.store.stock && sale.remaining + state.store.live() == sale.stock
+    let live = state.store.live() + state.store.imported;
+    orders_agree
+        && sale.imported == state.store.imported
+        && sale.stock == state.store.stock
+        && sale.remaining + live == sale.stock
 }
 
 /// A buyer all of whose attempts were refused has no order.
@@ -146,6 +154,13 @@ fn was_changed(model: &Protocol, state: &State) -> bool {
     state.store.stock != model.bounds.stock && state.store.live() == state.store.stock
 }
 
+fn was_imported(model: &Protocol, state: &State) -> bool {
+    let sale = state.ledger.holds.sale.filter(|_| state.ledger.is_trusted());
+    model.bounds.imports > 0
+        && state.store.imported == model.bounds.imports
+        && sale.is_some_and(|sale| sale.imported == model.bounds.imports)
+}
+
 impl Protocol {
     /// Nothing is under way, and the ledger is trusted. Events that may yet fly into the log do not count, nor
     /// do keepers that were stopped halfway: whether they ever go on must make no difference.
@@ -158,7 +173,7 @@ impl Protocol {
                     && !state.requests[order].late_call
                     && state.log[order].is_drained()
             })
-            && !state.operator.locks_row()
+            && !state.row_is_locked()
             && state.ledger.holds.sale.is_some_and(|sale| sale.adjustment == state.store.adjustment)
     }
 

@@ -6,8 +6,8 @@ use super::{
     bounds::{Bounds, Sabotage},
     promises::{P1, P2, P3_ANSWER, P3_LIMIT, P4_LEDGER, P4_REST, P5_LAST, P5_REFUSED, REJECTED},
     worlds::{
-        CANCELLED, CHANGED, FIRST_LOAD, LEDGER_LOST, LIMITED, RAISED_AND_LOST, REPLY_LOST, TAMPERED,
-        TWO_KEEPERS, explore, falls,
+        CANCELLED, CHANGED, FIRST_LOAD, IMPORTED, IMPORTED_OR_SOLD, LEDGER_LOST, LIMITED, RAISED_AND_LOST,
+        REPLY_LOST, TAMPERED, TWO_KEEPERS, explore, falls,
     },
 };
 
@@ -104,4 +104,19 @@ fn p5_falls_when_a_refusal_after_a_lost_answer_is_passed_on() {
 fn p2_falls_when_a_change_goes_by_the_ledgers_stock() {
     let lost = Bounds { changes: CHANGED.changes, ..RAISED_AND_LOST };
     falls(without(&[Sabotage::ChangeByLedger], lost), P2);
+}
+
+#[test]
+fn p2_falls_when_an_import_sets_nothing_aside() {
+    falls(without(&[Sabotage::NothingSetAside], IMPORTED_OR_SOLD), P2);
+}
+
+#[test]
+fn p2_falls_when_an_import_goes_on_after_a_rebuild() {
+    falls(without(&[Sabotage::StaleSetAside], IMPORTED_OR_SOLD), P2);
+}
+
+#[test]
+fn p4_falls_when_an_import_leaves_the_fence_on() {
+    falls(without(&[Sabotage::ImportKeepsFence], IMPORTED), P4_REST);
 }

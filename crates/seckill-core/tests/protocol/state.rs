@@ -2,6 +2,7 @@
 
 use super::{
     bounds::{Bounds, KEEPERS, ORDERS},
+    import::Import,
     keeper::Keeper,
     ledger::{Contents, Ledger},
     log::Partition,
@@ -38,11 +39,16 @@ pub struct State {
     pub swept: Orders,
     /// Who changes the stock.
     pub operator: Operator,
+    /// Who imports orders.
+    pub import: Import,
     /// A change of the keeper that the ledger has not been told of yet: number and stock.
     pub realigning: Option<(u8, u8)>,
     /// What may still go wrong.
     pub left: Budget,
 }
+
+/// How often an import may be run.
+const IMPORT_RUNS: u8 = 2;
 
 /// How often each of these may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +63,8 @@ pub struct Budget {
     pub cancels: u8,
     /// Commands of an operator that are cut off.
     pub operator_deaths: u8,
+    /// Runs of an import: one that finds no room could be tried for ever.
+    pub import_runs: u8,
     /// Units added by hand.
     pub tampering: u8,
 }
@@ -75,6 +83,7 @@ impl State {
             keepers: [Keeper::Idle; KEEPERS],
             swept: 0,
             operator: Operator::Away { next_change: 0 },
+            import: Import::Away,
             realigning: None,
             left: Budget {
                 ledger_faults: bounds.ledger_faults,
@@ -82,9 +91,17 @@ impl State {
                 lost_replies: bounds.lost_replies,
                 cancels: bounds.cancels,
                 operator_deaths: bounds.operator_deaths,
+                import_runs: if bounds.imports > 0 { IMPORT_RUNS } else { 0 },
                 tampering: bounds.tampering,
             },
         }
+    }
+}
+
+impl State {
+    /// Whether the sale's row is locked, so that no writer and no rebuild changes it.
+    pub fn row_is_locked(&self) -> bool {
+        self.operator.locks_row() || self.import.locks_row()
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Store {
     pub stock: u8,
     pub sold: u8,
     pub orders: [Row; ORDERS],
+    /// Orders that were imported: confirmed, and of one unit each.
+    pub imported: u8,
     /// `sales.rebuild_epoch`: the last that was taken.
     pub rebuild_epoch: Epoch,
     /// `sales.epoch`: the last that was admitted.
@@ -42,6 +44,7 @@ impl Store {
             stock,
             sold: 0,
             orders: [Row::None; ORDERS],
+            imported: 0,
             rebuild_epoch: epoch,
             epoch,
             returns: 0,
@@ -100,7 +103,8 @@ impl Store {
 
     /// `snapshot`.
     pub fn picture(&self) -> Picture {
-        Picture { orders: self.orders, stock: self.stock, adjustment: self.adjustment }
+        let Self { orders, imported, stock, adjustment, .. } = *self;
+        Picture { orders, imported, stock, adjustment }
     }
 
     /// A number for a change: new, and above `above`.
@@ -109,7 +113,7 @@ impl Store {
         self.last_number
     }
 
-    /// How many orders are confirmed: units in live orders.
+    /// How many of the buyers' orders are confirmed: their units in live orders.
     pub fn live(&self) -> u8 {
         let confirmed = self.orders.iter().filter(|row| **row == Row::Confirmed);
         u8::try_from(confirmed.count()).expect("few orders")

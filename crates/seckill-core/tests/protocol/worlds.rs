@@ -39,6 +39,17 @@ pub const LOWERED: Bounds = Bounds { stock: 2, changes: &[-1, 1], ..CHANGED };
 /// The stock is raised while Redis loses something.
 pub const RAISED_AND_LOST: Bounds = Bounds { changes: &[1], ledger_faults: 1, epochs: 2, ..CHANGED };
 
+/// Two orders are imported while a buyer wants one; the import may be cut off, and is run again.
+pub const IMPORTED: Bounds =
+    Bounds { orders: 1, stock: 3, imports: 2, epochs: 6, operator_deaths: 1, ..Bounds::CALM };
+
+/// The same, and there is room for two only.
+pub const IMPORTED_OR_SOLD: Bounds = Bounds { stock: 2, ..IMPORTED };
+
+/// The same while Redis loses something.
+pub const IMPORTED_AND_LOST: Bounds =
+    Bounds { imports: 1, ledger_faults: 1, epochs: 5, tries: 1, ..IMPORTED_OR_SOLD };
+
 /// Somebody adds a unit in Redis by hand, which nothing there notices.
 pub const TAMPERED: Bounds = Bounds { tampering: 1, tries: 1, ..Bounds::CALM };
 
@@ -56,6 +67,7 @@ pub const WIDEST: Bounds = Bounds {
     lost_replies: 3,
     cancels: 2,
     changes: &[1, -1, 1],
+    imports: 0,
     operator_deaths: 1,
     tampering: 0,
     without: &[],
