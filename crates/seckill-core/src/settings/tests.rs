@@ -40,6 +40,7 @@ fn p6_a_bad_value_is_one_line_that_names_flag_and_variable() {
         (["--orders-partitions", "x"], "--orders-partitions", "SECKILL_ORDERS_PARTITIONS"),
         (["--profile", "test"], "--profile", "SECKILL_PROFILE"),
         (["--log-filter", "a=b=c"], "--log-filter", "RUST_LOG"),
+        (["--log-filter", " 0¡="], "--log-filter", "RUST_LOG"),
         (["--otlp-endpoint", "collector:4318"], "--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         (["--otlp-endpoint", "http://"], "--otlp-endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
         (["--otlp-protocol", "grpc"], "--otlp-protocol", "OTEL_EXPORTER_OTLP_PROTOCOL"),
