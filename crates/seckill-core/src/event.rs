@@ -18,7 +18,7 @@ pub enum OrderEventKind {
     Cancelled,
 }
 
-/// One message of the order log. Its key is the order's id; its partition is that of the order's sale and moment.
+/// One message of the order log. Its key is the order's id; its partition is that of the order's moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderEvent {
     /// What happened.
