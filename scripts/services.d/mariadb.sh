@@ -61,10 +61,13 @@ mariadb_command() {
         --max-connections=500
         --innodb-buffer-pool-size=512M
         --innodb-flush-log-at-trx-commit=1
+        # Room for some minutes of selling: a small log makes pages be written to disk again and again.
+        --innodb-log-file-size=512M
         # As mysql:8.4 has it, where MariaDB would differ.
         --character-set-server=utf8mb4
         --max-allowed-packet=64M
         --default-time-zone=+00:00
+        --innodb-flush-neighbors=0
     )
     if tls_wanted; then
         COMMAND+=("--ssl-ca=$STATE_DIR/tls/ca.pem" "--ssl-cert=$STATE_DIR/tls/server.pem"
