@@ -95,8 +95,10 @@ pub(super) fn group_member(
         // that waits costs the client half a KiB, and what is fetched at once is unpacked at once.
         .set("queued.max.messages.kbytes", "4096")
         .set("queued.min.messages", "5000")
-        .set("fetch.message.max.bytes", "262144")
-        .set("fetch.max.bytes", "2097152")
+        .set("fetch.message.max.bytes", "65536")
+        .set("fetch.max.bytes", "524288")
+        // Fetches are never smaller than this.
+        .set("message.max.bytes", "524288")
         .set("fetch.queue.backoff.ms", "10");
     Ok(config)
 }
