@@ -5,6 +5,7 @@
 //! reach the log: an order whose end is not known in time is answered `pending`, and the keeper's relay
 //! publishes it again.
 
+mod handover;
 mod measures;
 mod sold_out;
 mod ticket;
@@ -20,14 +21,12 @@ use seckill_core::{
     traces::TraceContext,
 };
 use tokio::{
-    sync::{
-        mpsc::{UnboundedSender, unbounded_channel},
-        oneshot,
-    },
+    sync::mpsc::{UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
 
 use self::{
+    handover::Handover,
     measures::PurchaseMeasures,
     sold_out::SoldOutMemory,
     ticket::{Claim, Decision, Desk, Resolution, Ticket},
@@ -129,12 +128,12 @@ impl Purchases {
         trace: Option<TraceContext>,
     ) -> Result<(Resolution, Decision), Refusal> {
         let deadline = Instant::now() + ACCEPT_WITHIN;
-        let (sender, receiver) = oneshot::channel();
+        let (handover, ended) = Handover::here();
         let decision = Decision::default();
         let claim = Claim::default();
         let ticket = Ticket {
             claim: claim.clone(),
-            resolution: sender,
+            handover,
             decision: decision.clone(),
             deadline,
             wants_position,
@@ -142,7 +141,7 @@ impl Purchases {
             settled: self.settled.clone(),
         };
         self.queue.submit(reservation, ticket).map_err(|_| Refusal::Overloaded)?;
-        let resolution = match tokio::time::timeout_at(deadline.into(), receiver).await {
+        let resolution = match tokio::time::timeout_at(deadline.into(), ended).await {
             Ok(Ok(resolution)) => resolution,
             // It waits still: nothing was done, and now nothing will be.
             Ok(Err(_)) | Err(_) if claim.take() => Resolution::Refused(Refusal::Overloaded),

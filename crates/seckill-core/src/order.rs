@@ -1,10 +1,13 @@
 //! An order: what a buyer asks, what the system answers, and how an order gets its id.
 
-use std::{fmt, num::NonZeroU8};
+use std::{fmt, num::NonZeroU8, sync::Arc};
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Visitor},
+};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -22,21 +25,22 @@ pub struct OutOfRange(String);
 macro_rules! bounded_text {
     ($(#[$doc:meta])* $name:ident, $min:literal..=$max:literal) => {
         $(#[$doc])*
+        ///
+        /// Copies share one text: an order on its way is copied several times.
         #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes `text` if its length (in characters) and its characters are allowed.
-            pub fn parse(text: impl Into<String>) -> Result<Self, OutOfRange> {
-                let text = text.into();
-                let characters = text.chars().take($max + 1).count();
+            pub fn parse(text: impl AsRef<str> + Into<Arc<str>>) -> Result<Self, OutOfRange> {
+                let characters = text.as_ref().chars().take($max + 1).count();
                 if !($min..=$max).contains(&characters) {
                     return Err(OutOfRange(format!("must have {} to {} characters", $min, $max)));
                 }
-                if text.chars().any(char::is_control) {
+                if text.as_ref().chars().any(char::is_control) {
                     return Err(OutOfRange("must not contain control characters".into()));
                 }
-                Ok(Self(text))
+                Ok(Self(text.into()))
             }
 
             /// The text itself.
@@ -53,7 +57,21 @@ macro_rules! bounded_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                Self::parse(String::deserialize(deserializer)?).map_err(de::Error::custom)
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text).map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
     };

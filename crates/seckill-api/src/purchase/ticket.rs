@@ -19,9 +19,9 @@ use seckill_core::{
     order_log::{Delivery, OrderPublisher, Position},
     traces::TraceContext,
 };
-use tokio::sync::{mpsc::UnboundedSender, oneshot};
+use tokio::sync::mpsc::UnboundedSender;
 
-use super::{PurchaseMeasures, SoldOutMemory};
+use super::{Handover, PurchaseMeasures, SoldOutMemory};
 use crate::refusal::Refusal;
 
 /// How a reservation ended.
@@ -77,7 +77,7 @@ pub struct Ticket {
     /// Taken when the order is sent to the ledger, or when its buyer has waited for too long.
     pub claim: Claim,
     /// Where the end is told.
-    pub resolution: oneshot::Sender<Resolution>,
+    pub handover: Handover,
     /// Where the decision is written before its event is published.
     pub decision: Decision,
     /// An acknowledgement later than this does not count.
@@ -145,7 +145,7 @@ impl Desk {
         let event = order.placed_event();
         let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
         ticket.note(order, replayed);
-        let Ticket { resolution, deadline, settled: settled_sender, trace, .. } = ticket;
+        let Ticket { handover, deadline, settled: settled_sender, trace, .. } = ticket;
         self.publisher.publish_traced(&event, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
                 Ok(position) => {
@@ -160,8 +160,7 @@ impl Desk {
                 // It may be there all the same: the relay publishes it again.
                 Err(_) => Resolution::Unacknowledged,
             };
-            // The client may have hung up.
-            let _ = resolution.send(end);
+            handover.tell(end);
         });
     }
 }
@@ -185,8 +184,7 @@ impl Ticket {
     }
 
     fn end(self, resolution: Resolution) {
-        // The client may have hung up.
-        let _ = self.resolution.send(resolution);
+        self.handover.tell(resolution);
     }
 }
 
@@ -199,12 +197,12 @@ mod tests {
     use super::*;
 
     fn ticket(left: Duration) -> (Ticket, Claim, oneshot::Receiver<Resolution>) {
-        let (resolution, resolved) = oneshot::channel();
+        let (handover, resolved) = Handover::here();
         let (settled, _) = mpsc::unbounded_channel();
         let claim = Claim::default();
         let ticket = Ticket {
             claim: claim.clone(),
-            resolution,
+            handover,
             decision: Decision::default(),
             deadline: Instant::now() + left,
             wants_position: false,
@@ -214,8 +212,8 @@ mod tests {
         (ticket, claim, resolved)
     }
 
-    #[test]
-    fn p5_an_order_is_sent_or_its_buyer_is_told_that_it_was_not() {
+    #[tokio::test]
+    async fn p5_an_order_is_sent_or_its_buyer_is_told_that_it_was_not() {
         let (waiting, claim, _resolved) = ticket(REPEAT_FOR * 2);
         assert!(waiting.admit().is_some());
         assert!(!claim.take(), "what was sent may have been done");
@@ -225,11 +223,11 @@ mod tests {
         assert!(given_up.admit().is_none());
     }
 
-    #[test]
-    fn p5_an_order_that_waited_too_long_is_refused_and_not_sent() {
-        let (late, claim, mut resolved) = ticket(REPEAT_FOR / 2);
+    #[tokio::test]
+    async fn p5_an_order_that_waited_too_long_is_refused_and_not_sent() {
+        let (late, claim, resolved) = ticket(REPEAT_FOR / 2);
         assert!(late.admit().is_none());
-        assert!(matches!(resolved.try_recv(), Ok(Resolution::Refused(Refusal::Overloaded))));
+        assert!(matches!(resolved.await, Ok(Resolution::Refused(Refusal::Overloaded))));
         assert!(!claim.take());
     }
 }
