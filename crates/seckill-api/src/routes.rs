@@ -37,10 +37,11 @@ use crate::{
 
 /// Puts every route in place.
 pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
+    // The first that fits is taken, so those that are asked most come first.
+    orders::configure(config, measures);
+    sales::configure(config, measures);
     legacy::configure(config, measures);
     back_office::configure(config, measures);
-    sales::configure(config, measures);
-    orders::configure(config, measures);
     cancellation::configure(config, measures);
     events::configure(config, measures);
     timeline::configure(config, measures);

@@ -23,7 +23,8 @@ local SALE, BUYERS, ORDERS, OUTBOX = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local sale = redis.call('HMGET', SALE, 'fence', 'epoch', 'remaining', 'limit', 'state', 'opensAt', 'closesAt')
 local fence, epoch, remaining, limit = sale[1], sale[2], tonumber(sale[3]), tonumber(sale[4])
 if not fence and not sale[5] then return { 'absent' } end
-if fence ~= redis.call('INFO', 'server'):match('run_id:(%x+)')
+-- Looked for as it stands there: a pattern would cost as much as all the rest that a call does once.
+if not fence or not redis.call('INFO', 'server'):find('run_id:' .. fence .. '\r\n', 1, true)
   or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
   return { 'untrusted' }
 end
