@@ -158,11 +158,6 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         }
         Fault::TopicDeleted => {
             world.admin(&["topics", "create"]).await?;
-            // What reads the old topic does not find the new one: docs/reliability.md, "What is not promised".
-            for consumer in world.processes.names(Kind::Consumer) {
-                world.processes.kill(&consumer).await?;
-                world.processes.start(&consumer)?;
-            }
             repair(world).await
         }
         Fault::RedisLostReplies

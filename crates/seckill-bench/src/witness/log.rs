@@ -16,7 +16,12 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
 };
-use seckill_core::{order::OrderId, sale::SaleId};
+use seckill_core::{
+    order::OrderId,
+    order_log::LogObserver,
+    sale::SaleId,
+    settings::{GroupSettings, KafkaSettings},
+};
 
 /// How long one question may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -69,19 +74,14 @@ impl LogWitness {
     }
 
     /// Whether the group has committed all of the log up to `ends`: then it is in MySQL.
-    pub async fn is_written(&self, ends: Offsets) -> anyhow::Result<bool> {
-        self.ask(move |witness, client| {
-            let mut asked = TopicPartitionList::new();
-            for &partition in ends.keys() {
-                asked.add_partition(&witness.orders, partition);
-            }
-            let committed = client.committed_offsets(asked, ANSWER_WITHIN)?;
-            Ok(committed.elements().iter().all(|element| {
-                let end = ends.get(&element.partition()).copied().unwrap_or(0);
-                end == 0 || matches!(element.offset(), Offset::Offset(next) if next >= end)
-            }))
-        })
-        .await
+    pub async fn is_written(&self, ends: &Offsets) -> anyhow::Result<bool> {
+        let kafka = KafkaSettings {
+            kafka_brokers: self.brokers.clone(),
+            orders_topic: self.orders.clone(),
+            dead_letter_topic: self.dead_letters.clone(),
+        };
+        let group = GroupSettings { consumer_group: self.group.clone() };
+        Ok(LogObserver::new(&kafka, &group)?.has_reached(ends).await?)
     }
 
     /// The orders of `sale` that the log tells of, from `starts` to its end.

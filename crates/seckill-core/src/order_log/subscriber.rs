@@ -15,17 +15,28 @@ use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
     error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
 };
 
-use super::{ErrorCode, LogError, RawEvent, config, error::is_transient};
+use super::{
+    ErrorCode, LogError, RawEvent, committed, config,
+    error::is_transient,
+    topic_id::{self, TopicId},
+};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long an empty log is waited for.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// A batch ends when nothing more has come for this long.
 const SETTLED: Duration = Duration::from_millis(2);
+/// How often it is asked whether the topic is still the same one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long that may hold up reading.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
+/// How often the group's offsets are asked for before the log is read from its beginning.
+const ATTEMPTS: usize = 3;
 /// How long leaving the group may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -44,21 +55,26 @@ pub struct OrderSubscriber {
     early: Vec<RawEvent>,
     /// The passing trouble that was logged last, so that it is logged once.
     trouble: Option<ErrorCode>,
+    /// When it was last asked which topic it is.
+    looked: Instant,
 }
 
 impl OrderSubscriber {
     /// Joins the group, in the background of the first polls.
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
         let config = config::group_member(settings, group)?;
-        let consumer: BaseConsumer<Assignments> = config::create(&config, Assignments::default())?;
-        consumer.subscribe(&[&settings.orders_topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        let topic = settings.orders_topic.clone();
+        let context = Assignments { topic: topic.clone(), ..Assignments::default() };
+        let consumer: BaseConsumer<Assignments> = config::create(&config, context)?;
+        consumer.subscribe(&[&topic]).map_err(|error| LogError::of("subscribing", &error))?;
         Ok(Self {
             consumer,
-            topic: settings.orders_topic.clone(),
+            topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
             early: Vec::new(),
             trouble: None,
+            looked: Instant::now(),
         })
     }
 
@@ -69,6 +85,7 @@ impl OrderSubscriber {
     /// A rebalance that takes partitions away ends the batch, without their events. Passing trouble is logged
     /// and gives an empty batch: the client recovers by itself. An error is the end of this subscriber.
     pub fn poll_batch(&mut self, max_events: usize, max_wait: Duration) -> Result<Vec<RawEvent>, LogError> {
+        self.look_at_topic()?;
         let mut batch = mem::take(&mut self.early);
         let mut until = (!batch.is_empty()).then(|| Instant::now() + max_wait);
         while batch.len() < max_events {
@@ -103,6 +120,7 @@ impl OrderSubscriber {
             if patience.is_zero() {
                 return Ok(());
             }
+            self.look_at_topic()?;
             let event = self.poll_one(patience)?;
             let mut early = mem::take(&mut self.early);
             self.note_revoked(&mut early);
@@ -121,8 +139,12 @@ impl OrderSubscriber {
     /// and when the partition or this subscriber goes.
     pub fn store(&self, partition: i32, next_offset: i64) -> Result<(), LogError> {
         let mut offsets = TopicPartitionList::with_capacity(1);
-        let stored = offsets
-            .add_partition_offset(&self.topic, partition, Offset::Offset(next_offset))
+        let mut offset = offsets.add_partition(&self.topic, partition);
+        if let Some(id) = *self.consumer.context().read.lock() {
+            offset.set_metadata(id.to_string());
+        }
+        let stored = offset
+            .set_offset(Offset::Offset(next_offset))
             .and_then(|()| self.consumer.store_offsets(&offsets));
         match stored {
             Ok(()) => {
@@ -193,6 +215,27 @@ impl OrderSubscriber {
         waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
     }
 
+    /// Where the topic was deleted and made anew, joins the group anew: the client goes on at the offsets of the old
+    /// one, or not at all. Everything of it is revoked by that, and the new one is read from its beginning.
+    fn look_at_topic(&mut self) -> Result<(), LogError> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        // While it is not there, or does not answer, there is nothing else to be read.
+        let Ok(Some(now)) = topic_id::ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
+            return Ok(());
+        };
+        let read = *self.consumer.context().read.lock();
+        if read.is_none_or(|read| read == now) {
+            return Ok(());
+        }
+        tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
+        *self.consumer.context().read.lock() = None;
+        self.consumer.unsubscribe();
+        self.consumer.subscribe(&[&self.topic]).map_err(|error| LogError::of("subscribing", &error))
+    }
+
     fn poll_one(&mut self, patience: Duration) -> Result<Option<RawEvent>, LogError> {
         let polled = self.consumer.poll(patience).map(|polled| polled.map(|message| RawEvent::of(&message)));
         match polled {
@@ -236,8 +279,34 @@ impl OrderSubscriber {
 /// What the rebalance callbacks, which run inside polls, leave for the subscriber.
 #[derive(Default)]
 struct Assignments {
+    topic: String,
     paused: AtomicBool,
     revoked: Mutex<Vec<i32>>,
+    /// Which topic the partitions are of, since they were assigned.
+    read: Mutex<Option<TopicId>>,
+}
+
+impl Assignments {
+    /// Lets partitions begin where the group has come in this very topic. Where nobody can tell, at their beginning:
+    /// to read again is harmless, to skip is not.
+    fn begin(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
+        let asked = numbers(partitions);
+        let known = (0..ATTEMPTS).find_map(|_| {
+            committed::ask(consumer, &self.topic, asked.iter().copied())
+                .inspect_err(|error| tracing::warn!(%error, "where to go on reading is not known yet"))
+                .ok()
+        });
+        *self.read.lock() = known.as_ref().and_then(|committed| committed.topic);
+        for partition in known.map_or(asked, |committed| committed.foreign) {
+            tracing::warn!(partition, "a partition is read from its beginning");
+            partitions.set_partition_offset(&self.topic, partition, Offset::Beginning)?;
+        }
+        Ok(())
+    }
+
+    fn keep_paused(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        if self.paused.load(Ordering::Relaxed) { consumer.pause(partitions) } else { Ok(()) }
+    }
 }
 
 impl ClientContext for Assignments {
@@ -252,26 +321,31 @@ impl ClientContext for Assignments {
 }
 
 impl ConsumerContext for Assignments {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(partitions) => {
-                let partitions = numbers(partitions);
-                tracing::info!(?partitions, "partitions of the order log were taken away");
-                self.revoked.lock().extend(partitions);
-            }
-            Rebalance::Assign(partitions) => {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let done = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
+                self.begin(consumer, partitions)
+                    .and_then(|()| consumer.incremental_assign(partitions))
+                    .and_then(|()| self.keep_paused(consumer, partitions))
             }
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalancing failed"),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Assign(partitions) = rebalance else { return };
-        if self.paused.load(Ordering::Relaxed)
-            && let Err(error) = consumer.pause(partitions)
-        {
-            tracing::warn!(%error, "new partitions could not be paused");
+            other => {
+                if other != RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
+                    tracing::warn!(code = %ErrorCode::from(other), "rebalancing failed");
+                }
+                let numbers = numbers(partitions);
+                tracing::info!(partitions = ?numbers, "partitions of the order log were taken away");
+                self.revoked.lock().extend(numbers);
+                consumer.incremental_unassign(partitions)
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "partitions of the order log could not come or go as they should");
         }
     }
 
