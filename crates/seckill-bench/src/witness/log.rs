@@ -15,6 +15,7 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
+    metadata::MetadataTopic,
 };
 use seckill_core::{
     order::OrderId,
@@ -69,6 +70,17 @@ impl LogWitness {
     pub async fn ends(&self) -> anyhow::Result<(Offsets, Offsets)> {
         self.ask(|witness, client| {
             Ok((ends_of(client, &witness.orders)?, ends_of(client, &witness.dead_letters)?))
+        })
+        .await
+    }
+
+    /// The broker that leads a partition of the order log.
+    pub async fn leader(&self, partition: i32) -> anyhow::Result<usize> {
+        self.ask(move |witness, client| {
+            let metadata = client.fetch_metadata(Some(&witness.orders), ANSWER_WITHIN)?;
+            let partitions = metadata.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
+            let found = partitions.iter().find(|found| found.id() == partition);
+            Ok(usize::try_from(found.context("no such partition")?.leader())?)
         })
         .await
     }
