@@ -10,6 +10,7 @@
 //! Every Kafka setting of the system is in this module.
 
 mod ack_watch;
+mod assignments;
 mod committed;
 mod config;
 mod error;

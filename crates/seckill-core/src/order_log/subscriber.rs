@@ -3,27 +3,24 @@
 use std::{
     collections::{BTreeMap, HashSet},
     mem,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext},
-    error::{KafkaError, KafkaResult},
-    types::RDKafkaRespErr,
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
 
 use super::{
-    ErrorCode, LogError, RawEvent, committed, config,
+    ErrorCode, LogError, RawEvent,
+    assignments::{Assignments, numbers},
+    config,
     error::is_transient,
-    topic_id::{self, TopicId},
+    topic_id,
 };
 use crate::settings::{GroupSettings, KafkaSettings};
 
@@ -35,8 +32,6 @@ const SETTLED: Duration = Duration::from_millis(2);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long that may hold up reading.
 const LOOK_WITHIN: Duration = Duration::from_millis(500);
-/// How often the group's offsets are asked for before the log is read from its beginning.
-const ATTEMPTS: usize = 3;
 /// How long leaving the group may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -46,6 +41,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// between two of them is ever overtaken by a rebalance.
 pub struct OrderSubscriber {
     consumer: BaseConsumer<Assignments>,
+    config: ClientConfig,
     topic: String,
     /// Where each partition goes on that has events which were read and not stored.
     unstored: Mutex<BTreeMap<i32, i64>>,
@@ -62,13 +58,10 @@ pub struct OrderSubscriber {
 impl OrderSubscriber {
     /// Joins the group, in the background of the first polls.
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
-        let config = config::group_member(settings, group)?;
-        let topic = settings.orders_topic.clone();
-        let context = Assignments { topic: topic.clone(), ..Assignments::default() };
-        let consumer: BaseConsumer<Assignments> = config::create(&config, context)?;
-        consumer.subscribe(&[&topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        let (config, topic) = (config::group_member(settings, group)?, settings.orders_topic.clone());
         Ok(Self {
-            consumer,
+            consumer: Self::member(&config, &topic, false)?,
+            config,
             topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
@@ -78,6 +71,16 @@ impl OrderSubscriber {
         })
     }
 
+    fn member(
+        config: &ClientConfig,
+        topic: &str,
+        paused: bool,
+    ) -> Result<BaseConsumer<Assignments>, LogError> {
+        let consumer: BaseConsumer<_> = config::create(config, Assignments::new(topic, paused))?;
+        consumer.subscribe(&[topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        Ok(consumer)
+    }
+
     /// Reads up to `max_events`. Waits a tenth of a second for the first; from then on it gathers until
     /// `max_wait` is over or nothing more has come for two milliseconds. So a lone event is hardly delayed,
     /// and under load, while one batch is being written, the next is already waiting.
@@ -85,7 +88,9 @@ impl OrderSubscriber {
     /// A rebalance that takes partitions away ends the batch, without their events. Passing trouble is logged
     /// and gives an empty batch: the client recovers by itself. An error is the end of this subscriber.
     pub fn poll_batch(&mut self, max_events: usize, max_wait: Duration) -> Result<Vec<RawEvent>, LogError> {
-        self.look_at_topic()?;
+        if self.look_at_topic()? {
+            return Ok(Vec::new());
+        }
         let mut batch = mem::take(&mut self.early);
         let mut until = (!batch.is_empty()).then(|| Instant::now() + max_wait);
         while batch.len() < max_events {
@@ -215,25 +220,34 @@ impl OrderSubscriber {
         waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
     }
 
-    /// Where the topic was deleted and made anew, joins the group anew: the client goes on at the offsets of the old
-    /// one, or not at all. Everything of it is revoked by that, and the new one is read from its beginning.
-    fn look_at_topic(&mut self) -> Result<(), LogError> {
+    /// Joins the group anew if the topic was deleted and made anew, and says so: everything is revoked by that.
+    ///
+    /// With a client that never knew the old topic: one that did goes on at the offsets of that, and pays no heed to
+    /// a leader whose epoch is lower than the last one of the old topic, so that it reads nothing at all.
+    fn look_at_topic(&mut self) -> Result<bool, LogError> {
         if self.looked.elapsed() < LOOK_EVERY {
-            return Ok(());
+            return Ok(false);
         }
         self.looked = Instant::now();
         // While it is not there, or does not answer, there is nothing else to be read.
         let Ok(Some(now)) = topic_id::ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
-            return Ok(());
+            return Ok(false);
         };
-        let read = *self.consumer.context().read.lock();
-        if read.is_none_or(|read| read == now) {
-            return Ok(());
+        let context = self.consumer.context();
+        let (read, paused) = (*context.read.lock(), context.paused.load(Ordering::Relaxed));
+        let held =
+            self.consumer.assignment().map_err(|error| LogError::of("looking at the topic", &error))?;
+        if read == Some(now) || held.count() == 0 {
+            return Ok(false);
         }
         tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
-        *self.consumer.context().read.lock() = None;
-        self.consumer.unsubscribe();
-        self.consumer.subscribe(&[&self.topic]).map_err(|error| LogError::of("subscribing", &error))
+        let known_old = mem::replace(&mut self.consumer, Self::member(&self.config, &self.topic, paused)?);
+        // What it commits when it leaves bears the name of the old topic.
+        thread::spawn(move || drop(known_old));
+        self.early.clear();
+        self.unstored.lock().clear();
+        self.revoked.extend(numbers(&held));
+        Ok(true)
     }
 
     fn poll_one(&mut self, patience: Duration) -> Result<Option<RawEvent>, LogError> {
@@ -274,95 +288,4 @@ impl OrderSubscriber {
         self.revoked.extend(revoked);
         true
     }
-}
-
-/// What the rebalance callbacks, which run inside polls, leave for the subscriber.
-#[derive(Default)]
-struct Assignments {
-    topic: String,
-    paused: AtomicBool,
-    revoked: Mutex<Vec<i32>>,
-    /// Which topic the partitions are of, since they were assigned.
-    read: Mutex<Option<TopicId>>,
-}
-
-impl Assignments {
-    /// Lets partitions begin where the group has come in this very topic. Where nobody can tell, at their beginning:
-    /// to read again is harmless, to skip is not.
-    fn begin(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
-        let asked = numbers(partitions);
-        let known = (0..ATTEMPTS).find_map(|_| {
-            committed::ask(consumer, &self.topic, asked.iter().copied())
-                .inspect_err(|error| tracing::warn!(%error, "where to go on reading is not known yet"))
-                .ok()
-        });
-        *self.read.lock() = known.as_ref().and_then(|committed| committed.topic);
-        for partition in known.map_or(asked, |committed| committed.foreign) {
-            tracing::warn!(partition, "a partition is read from its beginning");
-            partitions.set_partition_offset(&self.topic, partition, Offset::Beginning)?;
-        }
-        Ok(())
-    }
-
-    fn keep_paused(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        if self.paused.load(Ordering::Relaxed) { consumer.pause(partitions) } else { Ok(()) }
-    }
-}
-
-impl ClientContext for Assignments {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        config::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        // The poll returns it as well.
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-}
-
-impl ConsumerContext for Assignments {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        let done = match code {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
-                self.begin(consumer, partitions)
-                    .and_then(|()| consumer.incremental_assign(partitions))
-                    .and_then(|()| self.keep_paused(consumer, partitions))
-            }
-            other => {
-                if other != RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
-                    tracing::warn!(code = %ErrorCode::from(other), "rebalancing failed");
-                }
-                let numbers = numbers(partitions);
-                tracing::info!(partitions = ?numbers, "partitions of the order log were taken away");
-                self.revoked.lock().extend(numbers);
-                consumer.incremental_unassign(partitions)
-            }
-        };
-        if let Err(error) = done {
-            tracing::warn!(%error, "partitions of the order log could not come or go as they should");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result {
-            // Nothing new was stored.
-            Ok(()) | Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
-            // The next commit carries the same offsets.
-            Err(error) => tracing::warn!(%error, "offsets could not be committed"),
-        }
-    }
-}
-
-fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
-    partitions
-        .elements()
-        .iter()
-        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
-        .collect()
 }
