@@ -1,6 +1,10 @@
 //! The system under test and what it stands on, as the faults see it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use deadpool_redis::redis;
@@ -16,6 +20,9 @@ use super::{
     stage::{Stage, Stages},
 };
 use crate::{verify::WhereArgs, witness::LogWitness};
+
+/// How long the partitions of a topic may be without a leader, while all brokers are there.
+const LEADERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Everything that a fault may lay hands on.
 #[derive(Debug)]
@@ -160,6 +167,16 @@ impl World {
         }
         for name in self.processes.all() {
             self.processes.wait_until_ready(&name).await?;
+        }
+        self.wait_for_leaders().await
+    }
+
+    /// A topic that was just made, or whose broker was just started, has its leaders a moment later.
+    async fn wait_for_leaders(&self) -> anyhow::Result<()> {
+        let ends = Instant::now() + LEADERS_WITHIN;
+        while let Err(error) = self.log.ends().await {
+            ensure!(Instant::now() < ends, "the topics do not answer: {error:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }
