@@ -92,37 +92,17 @@ start_servers() {
 }
 
 start_kafka() {
-    local number=$1 dir="$RUN/kafka$1" java voters='' other
-    java=$(kafka_java)
+    local number=$1 dir="$RUN/kafka$1" voters='' other listener
     mkdir -p "$dir"
-    for other in 1 2 3; do voters+="${voters:+,}$other@$(address "kafka$other"):9093"; done
+    ln -sfn "$STATE_DIR/kafka/libs" "$dir/libs"
     cp scripts/kafka/log4j2.xml "$dir/"
-    cat >"$dir/server.properties" <<EOT
-process.roles=broker,controller
-node.id=$number
-controller.quorum.voters=$voters
-listeners=BROKER://$(address "kafka$number"):9092,CONTROLLER://$(address "kafka$number"):9093
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=BROKER
-controller.listener.names=CONTROLLER
-log.dirs=data
-auto.create.topics.enable=false
-offsets.topic.replication.factor=3
-transaction.state.log.replication.factor=3
-transaction.state.log.min.isr=2
-offsets.topic.num.partitions=3
-transaction.state.log.num.partitions=3
-log.cleaner.dedupe.buffer.size=16777216
-group.initial.rebalance.delay.ms=0
-# How long a broker that is cut off holds up what it leads and what it follows: 9 s by default.
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-EOT
-    (cd "$dir" && "$java" -cp "$STATE_DIR/kafka/libs/*" kafka.tools.StorageTool format -t "$CLUSTER" \
-        -c server.properties >format.log 2>&1)
-    run "kafka$number" "kafka$number" "$java" -Xms192m -Xmx384m -XX:+ExitOnOutOfMemoryError \
-        -XX:TieredStopAtLevel=1 -Dlog4j2.configurationFile=log4j2.xml -cp "$STATE_DIR/kafka/libs/*" \
-        kafka.Kafka server.properties
+    for other in 1 2 3; do voters+="${voters:+,}$other@$(address "kafka$other"):9093"; done
+    listener="BROKER://$(address "kafka$number"):9092"
+    kafka_properties "$number" "$voters" "$listener,CONTROLLER://$(address "kafka$number"):9093" "$listener" \
+        BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT 3 >"$dir/server.properties"
+    kafka_format "$dir" "$CLUSTER"
+    kafka_runs -Xms192m -Xmx384m -XX:TieredStopAtLevel=1
+    run "kafka$number" "kafka$number" "${COMMAND[@]}"
 }
 
 start_redis() {
@@ -130,10 +110,8 @@ start_redis() {
     mkdir -p "$dir"
     ln -sfn "$(command -v redis-server || command -v redis-check-rdb)" "$dir/redis-server"
     {
-        echo "bind $(address "redis$number") 127.0.0.1"
-        # The settings of docs/operate.md.
-        printf '%s\n' 'port 6379' 'protected-mode no' 'appendonly yes' 'appendfsync always' 'save ""' \
-            'maxmemory-policy noeviction' 'min-replicas-to-write 1' 'min-replicas-max-lag 2'
+        printf '%s\n' "bind $(address "redis$number") 127.0.0.1" 'port 6379' 'protected-mode no'
+        redis_replicated_settings
         if [ "$number" -ne 1 ]; then echo "replicaof $(address redis1) 6379"; fi
     } >"$dir/redis.conf"
     run "redis$number" "redis$number" ./redis-server redis.conf
@@ -143,14 +121,10 @@ start_sentinel() {
     local number=$1 dir="$RUN/sentinel$1"
     mkdir -p "$dir"
     ln -sfn "$(command -v redis-server || command -v redis-check-rdb)" "$dir/redis-sentinel"
-    cat >"$dir/sentinel.conf" <<EOT
-bind $(address "redis$number") 127.0.0.1
-port 26379
-protected-mode no
-sentinel monitor seckill $(address redis1) 6379 2
-sentinel down-after-milliseconds seckill 2000
-sentinel failover-timeout seckill 10000
-EOT
+    {
+        printf '%s\n' "bind $(address "redis$number") 127.0.0.1" 'port 26379' 'protected-mode no'
+        sentinel_settings "$(address redis1)" 6379
+    } >"$dir/sentinel.conf"
     run "redis$number" "sentinel$number" ./redis-sentinel sentinel.conf --sentinel
 }
 

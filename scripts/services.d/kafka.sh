@@ -50,7 +50,7 @@ kafka_java() {
 }
 
 kafka_prepare() {
-    local dir="$STATE_DIR/kafka" port=$1 java version cluster listeners advertised protocols
+    local dir="$STATE_DIR/kafka" port=$1 java version listeners advertised protocols
     java=$(kafka_java) || die "kafka: no java found: install default-jre-headless, or set JAVA_HOME"
     version=$("$java" -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p')
     [ "${version:-0}" -ge 17 ] ||
@@ -72,58 +72,71 @@ kafka_prepare() {
         protocols+=,PROXIED:PLAINTEXT
     fi
     # Paths are relative to $dir, where it runs: no space or comma in a checkout's path can hurt.
-    cat >"$dir/server.properties" <<EOF
-# Written by scripts/services at every start.
+    {
+        echo '# Written by scripts/services at every start.'
+        kafka_properties 1 "1@127.0.0.1:$((port + 1))" "$listeners" "$advertised" "$protocols" 1
+        if tls_wanted; then
+            printf '%s\n' ssl.keystore.type=PEM ssl.keystore.location=../tls/kafka.pem
+        fi
+    } >"$dir/server.properties"
+    # 16 random bytes in Kafka's base64; a leading "-" would read as an option.
+    kafka_format "$dir" "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/A/')"
+}
+
+# kafka_properties NODE VOTERS LISTENERS ADVERTISED PROTOCOLS COPIES: prints the settings of a node that is broker and
+# controller, wherever it runs (scripts/hosts has some, too).
+kafka_properties() {
+    cat <<EOF
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$((port + 1))
-listeners=$listeners
-advertised.listeners=$advertised
-listener.security.protocol.map=$protocols
+node.id=$1
+controller.quorum.voters=$2
+listeners=$3
+advertised.listeners=$4
+listener.security.protocol.map=$5
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs=data
 
 # A topic that nobody made is a mistake to be told of, not to be papered over.
 auto.create.topics.enable=false
-# One node: the internal topics cannot have the three copies that are their default.
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-# One node of small topics: fewer partitions start and recover faster, and half a gigabyte of heap
+# The internal topics want three copies by default, for which one node is not enough.
+offsets.topic.replication.factor=$6
+transaction.state.log.replication.factor=$6
+transaction.state.log.min.isr=$(($6 > 1 ? 2 : 1))
+# Few nodes of small topics: fewer partitions start and recover faster, and half a gigabyte of heap
 # has no 128 MB for the log cleaner.
 offsets.topic.num.partitions=5
 transaction.state.log.num.partitions=5
 log.cleaner.dedupe.buffer.size=16777216
 group.initial.rebalance.delay.ms=0
-# How long a killed broker still counts as alive. Until then it cannot come back: 9 s is the default.
+# How long a killed broker still counts as alive: until then it cannot come back, and holds up what it leads and what
+# it follows. 9 s is the default.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 EOF
-    if tls_wanted; then
-        cat >>"$dir/server.properties" <<EOF
-ssl.keystore.type=PEM
-ssl.keystore.location=../tls/kafka.pem
-EOF
-    fi
-    rm -rf -- "$dir"/data.gone.*
-    if [ ! -d "$dir/data" ]; then
-        rm -rf -- "$dir"/data.new
-        sed 's/^log\.dirs=.*/log.dirs=data.new/' "$dir/server.properties" >"$dir/format.properties"
-        # 16 random bytes in Kafka's base64; a leading "-" would read as an option.
-        cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=' | sed 's/^-/A/')
-        (cd "$dir" && "$java" -cp 'libs/*' kafka.tools.StorageTool format -t "$cluster" -c format.properties) \
-            >"$dir/format.log" 2>&1 9>&- </dev/null || {
-            tail -n 15 "$dir/format.log" >&2
-            die "kafka: could not format its data directory, as above; when mended, run this again"
-        }
-        rm -f "$dir/format.properties"
-        mv "$dir/data.new" "$dir/data"
-    fi
 }
 
-kafka_command() {
-    COMMAND=("$(kafka_java)" -Xms256m -Xmx512m -XX:+ExitOnOutOfMemoryError
+# kafka_format FOLDER CLUSTER: makes the data directory of the node that works in FOLDER, where it has none.
+kafka_format() {
+    local dir=$1
+    rm -rf -- "$dir"/data.gone.*
+    [ ! -d "$dir/data" ] || return 0
+    rm -rf -- "$dir"/data.new
+    sed 's/^log\.dirs=.*/log.dirs=data.new/' "$dir/server.properties" >"$dir/format.properties"
+    (cd "$dir" && "$(kafka_java)" -cp 'libs/*' kafka.tools.StorageTool format -t "$2" -c format.properties) \
+        >"$dir/format.log" 2>&1 9>&- </dev/null || {
+        tail -n 15 "$dir/format.log" >&2
+        die "kafka: could not format its data directory, as above; when mended, run this again"
+    }
+    rm -f "$dir/format.properties"
+    mv "$dir/data.new" "$dir/data"
+}
+
+kafka_command() { kafka_runs -Xms256m -Xmx512m; }
+
+# kafka_runs OPTION…: sets COMMAND to a node, with these options for its JVM.
+kafka_runs() {
+    COMMAND=("$(kafka_java)" "$@" -XX:+ExitOnOutOfMemoryError
         -Dlog4j2.configurationFile=log4j2.xml -cp 'libs/*' kafka.Kafka server.properties)
 }
 
@@ -135,5 +148,10 @@ kafka_ready() {
         port=$((port + 2))
         tls=(-X security.protocol=ssl -X "ssl.ca.location=$STATE_DIR/tls/ca.pem")
     fi
-    timeout 5 kcat "${tls[@]}" -b "127.0.0.1:$port" -L -m 2 2>/dev/null | grep -q "broker 1 at 127.0.0.1:$port"
+    kafka_node_ready 1 "$port" "${tls[@]}"
+}
+
+# kafka_node_ready NODE PORT OPTION…: does it answer there as this node?
+kafka_node_ready() {
+    timeout 5 kcat "${@:3}" -b "127.0.0.1:$2" -L -m 2 2>/dev/null | grep -q "broker $1 at 127.0.0.1:$2"
 }

@@ -148,7 +148,7 @@ native_port() {
             return
         fi
     fi
-    free_port "$first" "$count"
+    free_port "$((first + ${SECKILL_SERVICES_PORTS_SHIFTED:-0}))" "$count"
 }
 
 # --- packages ----------------------------------------------------------------------------------

@@ -19,17 +19,10 @@ redis_prepare() {
     ln -sfn "$(command -v redis-server || command -v redis-check-rdb)" "$dir/redis-server"
     version=$("$dir/redis-server" --version | sed -nE 's/.* v=([0-9]+).*/\1/p')
     [ "${version:-0}" -ge 7 ] || die "redis: version 7 or newer is needed, this one is ${version:-unknown}"
-    cat >"$dir/redis.conf" <<EOF
-# Written by scripts/services at every start.
-bind 127.0.0.1
-port $1
-dir data
-daemonize no
-appendonly yes
-appendfsync always
-save ""
-maxmemory-policy noeviction
-EOF
+    {
+        printf '%s\n' '# Written by scripts/services at every start.' 'bind 127.0.0.1' "port $1" 'dir data'
+        redis_settings
+    } >"$dir/redis.conf"
     tls_wanted || return 0
     # Relative to its data, where it has gone by then.
     cat >>"$dir/redis.conf" <<EOF
@@ -39,6 +32,17 @@ tls-key-file ../../tls/server.key
 tls-ca-cert-file ../../tls/ca.pem
 tls-auth-clients no
 EOF
+}
+
+# What the ledger needs of any Redis (docs/operate.md).
+redis_settings() {
+    printf '%s\n' 'daemonize no' 'appendonly yes' 'appendfsync always' 'save ""' 'maxmemory-policy noeviction'
+}
+
+# The same, of one that has replicas: without one that follows closely it decides nothing.
+redis_replicated_settings() {
+    redis_settings
+    printf '%s\n' 'min-replicas-to-write 1' 'min-replicas-max-lag 2'
 }
 
 redis_command() { COMMAND=(./redis-server redis.conf); }

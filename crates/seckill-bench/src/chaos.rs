@@ -5,11 +5,11 @@
 //! | [`fault`] | the faults: names, lengths, how often, what is expected |
 //! | [`schedule`] | what strikes when, drawn from a seed |
 //! | [`round`] | two sales, their strikes, and the checks afterwards |
-//! | [`strike`]; [`mysql`], [`poison`], [`clients`], [`clock`] | how each fault is done and undone |
+//! | [`strike`]; [`mysql`], [`poison`], [`clients`], [`clock`], [`disk`], [`replicas`] | how each fault is done and undone |
 //! | [`proxy`], [`commit_cut`] | what stands between processes and services where replies are lost |
 //! | [`cancel`] | buyers who cancel, and come back |
 //! | [`probe`] | how long recovery takes |
-//! | [`world`], [`process`], [`services`] | what is broken: our processes, and what they stand on |
+//! | [`world`], [`process`], [`stage`], [`services`] | what is broken: our processes, and what they stand on |
 //! | [`outcome`] | the report |
 
 use std::{
@@ -29,6 +29,7 @@ mod cancel;
 mod clients;
 mod clock;
 mod commit_cut;
+mod disk;
 mod fault;
 mod mysql;
 mod outcome;
@@ -36,9 +37,11 @@ mod poison;
 mod probe;
 mod process;
 mod proxy;
+mod replicas;
 mod round;
 mod schedule;
 mod services;
+mod stage;
 mod strike;
 mod world;
 
@@ -48,6 +51,7 @@ use process::{Kind, Processes};
 use proxy::{Behind, Proxies};
 use schedule::Round;
 use services::Services;
+use stage::{Addresses, Stage, Stages};
 use world::{World, address_in};
 
 /// So many rounds in a row that could not be played end the run: what is left will not do better.
@@ -80,6 +84,12 @@ pub struct ChaosArgs {
     /// Where the services keep their state; everything in there is at the mercy of the faults
     #[arg(long, value_name = "FOLDER", default_value = "target/chaos/services")]
     services_dir: PathBuf,
+    /// The same, each on a disk of its own that is small enough to be filled; without it, what needs it is skipped
+    #[arg(long, value_name = "FOLDER")]
+    small_disks: Option<PathBuf>,
+    /// Whether several brokers, and a Redis with replicas, can be run; else what needs them is skipped
+    #[arg(long)]
+    replicas: bool,
     /// Where the binaries of the system lie
     #[arg(long, value_name = "FOLDER", default_value = "target/release")]
     binaries: PathBuf,
@@ -142,7 +152,7 @@ async fn play(args: &ChaosArgs, json: bool) -> Result<bool, Failure> {
         rounds.push(outcome);
     }
     if let Some(held) = held {
-        rounds.push(round::check_held(&world, &held).await?);
+        rounds.push(round::check_held(&mut world, &held).await?);
     }
     let ended = world.end().await;
     let ok = ended.is_ok() && rounds.iter().all(|round| round.all_problems().is_empty());
@@ -182,6 +192,8 @@ fn plan(args: &ChaosArgs, seed: u64, pace: Pace, skipped: &mut Vec<String>) -> P
         let lacks = match fault.needs() {
             Needs::Proxies if args.toxiproxy.is_none() || args.kafka_proxy_port.is_none() => "Toxiproxy",
             Needs::FakeTime if args.faketime.is_none() => "libfaketime",
+            Needs::SmallDisks if args.small_disks.is_none() => "small disks",
+            Needs::Replicas if !args.replicas => "HAProxy",
             _ => return true,
         };
         let line = format!("{fault}: no {lacks} on this machine");
@@ -231,8 +243,16 @@ async fn prepare(args: &ChaosArgs) -> anyhow::Result<World> {
         dead_letters: "seckill.orders.dead".into(),
         group: "order-consumer".into(),
     };
+    let services = Services { script: args.services.clone(), directory: args.services_dir.clone() };
+    let addresses = Addresses {
+        redis: args.place.redis_url.clone(),
+        kafka: args.kafka_brokers.clone(),
+        mysql: args.place.database_url.clone(),
+    };
     let world = World {
-        services: Services { script: args.services.clone(), directory: args.services_dir.clone() },
+        stages: Stages { usual: services.clone(), addresses, small: args.small_disks.clone() },
+        stage: Stage::Usual,
+        services,
         processes,
         log,
         place: args.place.clone(),
@@ -243,8 +263,7 @@ async fn prepare(args: &ChaosArgs) -> anyhow::Result<World> {
         proxies,
         fake_time: args.faketime.clone(),
     };
-    world.admin(&["migrate"]).await?;
-    world.admin(&["topics", "create"]).await?;
+    world.prepare().await?;
     Ok(world)
 }
 

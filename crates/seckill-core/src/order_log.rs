@@ -10,6 +10,8 @@
 //! Every Kafka setting of the system is in this module.
 
 mod ack_watch;
+mod assignments;
+mod committed;
 mod config;
 mod error;
 mod observer;
@@ -19,6 +21,7 @@ mod publisher;
 mod range;
 mod raw_event;
 mod subscriber;
+mod topic_id;
 pub mod topics;
 mod traced;
 

@@ -4,6 +4,8 @@
 mod fixture;
 #[path = "order_log/group.rs"]
 mod group;
+#[path = "order_log/made_anew.rs"]
+mod made_anew;
 #[path = "order_log/observing.rs"]
 mod observing;
 #[path = "order_log/outage.rs"]

@@ -37,6 +37,12 @@ pub enum Fault {
     SlowClients,
     Overload,
     ClockAhead,
+    RedisDiskFull,
+    MysqlDiskFull,
+    KafkaDiskFull,
+    RedisFailover,
+    LeaderKill,
+    TwoOfThree,
 }
 
 /// What a fault needs beside the services and the processes.
@@ -48,6 +54,10 @@ pub enum Needs {
     Proxies,
     /// The library that shows a process another time.
     FakeTime,
+    /// Servers on disks so small that they can be filled.
+    SmallDisks,
+    /// Several brokers, and a Redis with replicas.
+    Replicas,
 }
 
 /// How hard a run is.
@@ -89,7 +99,7 @@ const fn traits(
 
 impl Fault {
     /// All of them, in the order in which they strike.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 38] = [
         Self::KillApi,
         Self::KillConsumer,
         Self::KillKeeper,
@@ -122,6 +132,12 @@ impl Fault {
         Self::SlowClients,
         Self::Overload,
         Self::ClockAhead,
+        Self::RedisDiskFull,
+        Self::MysqlDiskFull,
+        Self::KafkaDiskFull,
+        Self::RedisFailover,
+        Self::LeaderKill,
+        Self::TwoOfThree,
     ];
 
     /// What there is to know of it.
@@ -160,6 +176,12 @@ impl Fault {
             Self::SlowClients => traits("slow-clients", "a thousand clients that write byte by byte or never read", 5, (0, 1), (4_000, 6_000), (20_000, 30_000)),
             Self::Overload => traits("overload", "5,000 more connections that ask as fast as they can", 5, (0, 1), (5_000, 8_000), (15_000, 20_000)),
             Self::ClockAhead => traits("clock-ahead", "an API whose clock is an hour ahead", 10, (0, 1), (1_000, 2_000), (3_000, 5_000)),
+            Self::RedisDiskFull => traits("redis-disk-full", "the disk of Redis is full", 60, (0, 2), (2_000, 4_000), (3_000, 10_000)),
+            Self::MysqlDiskFull => traits("mysql-disk-full", "the disk of MySQL is full", 60, (0, 2), (4_000, 8_000), (10_000, 20_000)),
+            Self::KafkaDiskFull => traits("kafka-disk-full", "the disk of Kafka is full", 60, (0, 2), (2_000, 4_000), (3_000, 10_000)),
+            Self::RedisFailover => traits("redis-failover", "kill -9 of the primary, and Sentinel promotes a replica that missed writes", 15, (0, 3), (5_000, 8_000), (5_000, 12_000)),
+            Self::LeaderKill => traits("kafka-leader-kill", "kill -9 of a broker of three that leads", 30, (0, 2), (2_000, 4_000), (3_000, 10_000)),
+            Self::TwoOfThree => traits("kafka-two-of-three", "kill -9 of two brokers of three", 30, (0, 2), (2_000, 4_000), (3_000, 10_000)),
         }
     }
 
@@ -207,6 +229,7 @@ impl Fault {
                 | Self::CutAtCommit
                 | Self::ClientResets
                 | Self::ClockAhead
+                | Self::MysqlDiskFull
         )
     }
 
@@ -219,6 +242,8 @@ impl Fault {
             | Self::CutAtCommit
             | Self::SlowAndSplit => Needs::Proxies,
             Self::ClockAhead => Needs::FakeTime,
+            Self::RedisDiskFull | Self::MysqlDiskFull | Self::KafkaDiskFull => Needs::SmallDisks,
+            Self::RedisFailover | Self::LeaderKill | Self::TwoOfThree => Needs::Replicas,
             _ => Needs::Nothing,
         }
     }
@@ -231,11 +256,10 @@ impl Fault {
     /// Whether another fault may strike at the same time.
     pub const fn can_be_paired(self) -> bool {
         // Those that start processes wait for them to be ready, which they never are without their services; and an
-        // overloaded machine makes every other fault's recovery a matter of chance.
-        !matches!(
-            self,
-            Self::RollingRestart | Self::ClockAhead | Self::TopicDeleted | Self::Overload | Self::SlowClients
-        )
+        // overloaded machine makes every other fault's recovery a matter of chance. What needs other servers than the
+        // usual ones cannot be paired with what does not.
+        !matches!(self.needs(), Needs::FakeTime | Needs::SmallDisks | Needs::Replicas)
+            && !matches!(self, Self::RollingRestart | Self::TopicDeleted | Self::Overload | Self::SlowClients)
     }
 
     /// Whether no buyer may be answered 5xx because of it.

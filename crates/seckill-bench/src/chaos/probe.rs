@@ -100,7 +100,7 @@ impl Probe {
                 Err(_) => tokio::time::sleep(LOOK_EVERY).await,
             }
         };
-        while !log.is_written(ends.clone()).await.unwrap_or(false) {
+        while !log.is_written(&ends).await.unwrap_or(false) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
         Recovery { accepting, whole: healed.elapsed() }

@@ -3,7 +3,7 @@
 use std::{
     fs::OpenOptions,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -136,20 +136,9 @@ impl Processes {
             Kind::Consumer => ("order-consumer", settings.consumer),
         };
         let binary = binaries.join(binary);
-        let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let child = Command::new(&binary)
-            .envs(settings)
-            .envs(more.iter().copied())
-            .env("SECKILL_LISTEN", member.address.to_string())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // Ctrl-C is for us, and we stop them in order.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}", binary.display()))?;
-        member.child = Some(child);
+        let mut command = Command::new(&binary);
+        command.envs(settings).envs(more.iter().copied()).env("SECKILL_LISTEN", member.address.to_string());
+        member.child = Some(spawn(&mut command, &log)?);
         Ok(())
     }
 
@@ -245,6 +234,20 @@ impl Process {
         };
         tokio::time::timeout(Duration::from_secs(1), asked).await.ok()?
     }
+}
+
+/// Starts a process that ends with us; what it says goes to the end of the file `log`.
+pub fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(log)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        // Ctrl-C is for us, and we stop them in order.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.as_std().get_program().display()))
 }
 
 /// Sends a signal to a process of ours.

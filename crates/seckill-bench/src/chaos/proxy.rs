@@ -6,13 +6,13 @@
 //! | APIs | Kafka | Toxiproxy `kafka`, which Kafka itself names to its clients (a listener of its own) |
 //! | consumers | MySQL | [`CommitCut`], then Toxiproxy `mysql` |
 
-use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use super::commit_cut::CommitCut;
+use super::{commit_cut::CommitCut, process::spawn};
 use crate::http::Connection;
 
 /// How long Toxiproxy may take to start.
@@ -51,16 +51,9 @@ impl Proxies {
         kafka_port: u16,
     ) -> anyhow::Result<Self> {
         let control = free_address()?;
-        let log = std::fs::File::create(folder.join("toxiproxy.log"))?;
-        let server = Command::new(program)
-            .args(["-host", "127.0.0.1", "-port", &control.port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {}", program.display()))?;
+        let mut command = Command::new(program);
+        command.args(["-host", "127.0.0.1", "-port", &control.port().to_string()]);
+        let server = spawn(&mut command, &folder.join("toxiproxy.log"))?;
         let up = async {
             while Connection::open(control).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -54,7 +54,8 @@ pub struct OnSale {
 
 /// Plays `round`, the `number`-th of this run.
 pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Result<Outcome> {
-    world.route(round.faults().iter().any(|fault| fault.needs() == Needs::Proxies)).await?;
+    let needs: Vec<Needs> = round.faults().iter().map(|fault| fault.needs()).collect();
+    world.set(&needs).await?;
     world.make_whole().await?;
     let (orders, dead_letters) = world.log.ends().await?;
     let plenty = world.create_sale(&format!("r{number}-plenty"), PLENTY).await?;
@@ -123,7 +124,9 @@ pub async fn hold(world: &mut World, orders: u64) -> anyhow::Result<OnSale> {
 }
 
 /// Checks once more what [`hold`] has sold, after everything that came since.
-pub async fn check_held(world: &World, held: &OnSale) -> anyhow::Result<Outcome> {
+pub async fn check_held(world: &mut World, held: &OnSale) -> anyhow::Result<Outcome> {
+    world.set(&[]).await?;
+    world.make_whole().await?;
     let round = Round { name: "held throughout".to_owned(), scarce: 0, strikes: Vec::new() };
     let mut outcome = Outcome::of(&round, Vec::new());
     check(world, held, None, &mut outcome).await?;

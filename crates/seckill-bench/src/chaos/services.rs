@@ -1,26 +1,41 @@
 //! Redis, Kafka and MySQL of our own, as `scripts/services` runs them: started, killed, stopped, set back.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
 use super::process::signal;
 
-/// One of the three.
+/// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
     Redis,
     Mysql,
     Kafka,
+    /// One of three brokers of a cluster, from 1 on.
+    Broker(usize),
+    /// One of three Redis, of which one is the primary.
+    Replica(usize),
+    /// One of their three Sentinels.
+    Sentinel(usize),
+    /// What leads to the primary.
+    Door,
 }
 
-impl Service {
-    const fn name(self) -> &'static str {
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Redis => "redis",
-            Self::Mysql => "mariadb",
-            Self::Kafka => "kafka",
+            Self::Redis => f.write_str("redis"),
+            Self::Mysql => f.write_str("mariadb"),
+            Self::Kafka => f.write_str("kafka"),
+            Self::Broker(number) => write!(f, "kafka{number}"),
+            Self::Replica(number) => write!(f, "redis{number}"),
+            Self::Sentinel(number) => write!(f, "sentinel{number}"),
+            Self::Door => f.write_str("door"),
         }
     }
 }
@@ -37,12 +52,30 @@ pub struct Services {
 impl Services {
     /// Starts `service` if it does not run, and waits until it answers.
     pub async fn start(&self, service: Service) -> anyhow::Result<()> {
-        self.run(&["up", service.name()]).await.map(drop)
+        self.start_all(&[service]).await
+    }
+
+    /// The same of several at once, which may need each other.
+    pub async fn start_all(&self, services: &[Service]) -> anyhow::Result<()> {
+        self.run("up", services).await.map(drop)
+    }
+
+    /// Stops them.
+    pub async fn stop_all(&self, services: &[Service]) -> anyhow::Result<()> {
+        self.run("down", services).await.map(drop)
+    }
+
+    /// Where it is reached, as the programs are told.
+    pub async fn address(&self, service: Service) -> anyhow::Result<String> {
+        let said = self.run("env", &[service]).await?;
+        let address =
+            said.split('\'').nth(1).with_context(|| format!("scripts/services env said {said:?}"))?;
+        Ok(address.to_owned())
     }
 
     /// The id of its process.
     pub async fn pid(&self, service: Service) -> anyhow::Result<u32> {
-        let pid = self.run(&["pid", service.name()]).await?;
+        let pid = self.run("pid", &[service]).await?;
         pid.trim().parse().with_context(|| format!("scripts/services pid said {pid:?}"))
     }
 
@@ -73,23 +106,32 @@ impl Services {
         self.directory.join("redis").join(folder).display().to_string()
     }
 
-    /// MySQL's socket, for what only root may do.
-    pub fn mysql_socket(&self) -> PathBuf {
-        self.directory.join("mariadb/data/mariadbd.sock")
+    /// Where a service keeps everything.
+    pub fn folder(&self, service: Service) -> PathBuf {
+        self.directory.join(service.to_string())
     }
 
-    async fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// MySQL's socket, for what only root may do.
+    pub fn mysql_socket(&self) -> PathBuf {
+        self.folder(Service::Mysql).join("data/mariadbd.sock")
+    }
+
+    async fn run(&self, command: &str, services: &[Service]) -> anyhow::Result<String> {
         let output = Command::new(&self.script)
-            .args(arguments)
+            .arg(command)
+            .args(services.iter().map(Service::to_string))
             .env("SECKILL_SERVICES", "native")
             .env("SECKILL_SERVICES_DIR", &self.directory)
+            // Of whichever services we were started with: these may be others.
+            .env_remove("DATABASE_URL")
+            .env_remove("REDIS_URL")
+            .env_remove("KAFKA_BROKERS")
             .output()
             .await
             .with_context(|| format!("cannot run {}", self.script.display()))?;
         ensure!(
             output.status.success(),
-            "scripts/services {} failed: {}",
-            arguments.join(" "),
+            "scripts/services {command} {services:?} failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -6,12 +6,14 @@ use anyhow::ensure;
 use tokio::sync::watch;
 
 use super::{
-    clients, clock,
+    clients, clock, disk,
     fault::Fault,
     mysql, poison,
     process::{Kind, Processes},
+    replicas,
     schedule::Blow,
     services::Service,
+    stage::{BROKERS, REPLICAS},
     world::{UnderWay, World},
 };
 
@@ -107,6 +109,12 @@ pub async fn begin(world: &mut World, blow: &Blow, sale: &str, lasts: Duration) 
             Ok(())
         }
         Fault::ClockAhead => clock::set_ahead(world, &api).await,
+        Fault::RedisDiskFull => disk::fill(world, Service::Redis),
+        Fault::MysqlDiskFull => disk::fill(world, Service::Mysql),
+        Fault::KafkaDiskFull => disk::fill(world, Service::Kafka),
+        Fault::RedisFailover => replicas::lose_primary(world).await,
+        Fault::LeaderKill => replicas::kill_leader(world, blow.pick, 0).await,
+        Fault::TwoOfThree => replicas::kill_leader(world, blow.pick, 1).await,
     }
 }
 
@@ -158,11 +166,6 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         }
         Fault::TopicDeleted => {
             world.admin(&["topics", "create"]).await?;
-            // What reads the old topic does not find the new one: docs/reliability.md, "What is not promised".
-            for consumer in world.processes.names(Kind::Consumer) {
-                world.processes.kill(&consumer).await?;
-                world.processes.start(&consumer)?;
-            }
             repair(world).await
         }
         Fault::RedisLostReplies
@@ -171,6 +174,11 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         | Fault::SlowAndSplit
         | Fault::CutAtCommit => world.proxies()?.clear().await,
         Fault::ClockAhead => clock::set_right(world).await,
+        Fault::RedisDiskFull => disk::make_room(world, Service::Redis).await,
+        Fault::MysqlDiskFull => disk::make_room(world, Service::Mysql).await,
+        Fault::KafkaDiskFull => disk::make_room(world, Service::Kafka).await,
+        Fault::RedisFailover => world.services.start_all(&REPLICAS).await,
+        Fault::LeaderKill | Fault::TwoOfThree => world.services.start_all(&BROKERS).await,
         Fault::ClientResets
         | Fault::SlowClients
         | Fault::Overload

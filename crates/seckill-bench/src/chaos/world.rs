@@ -1,6 +1,10 @@
 //! The system under test and what it stands on, as the faults see it.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use deadpool_redis::redis;
@@ -9,16 +13,25 @@ use seckill_core::sale::SaleId;
 use tokio::{process::Command, sync::watch, task::JoinHandle};
 
 use super::{
+    fault::Needs,
     process::{Kind, Processes, Settings},
     proxy::Proxies,
-    services::{Service, Services},
+    services::Services,
+    stage::{Stage, Stages},
 };
 use crate::{verify::WhereArgs, witness::LogWitness};
+
+/// How long the partitions of a topic may be without a leader, while all brokers are there.
+const LEADERS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Everything that a fault may lay hands on.
 #[derive(Debug)]
 pub struct World {
-    /// Redis, Kafka and MySQL.
+    /// All servers that there are.
+    pub stages: Stages,
+    /// Which of them are in use.
+    pub stage: Stage,
+    /// How those in use are handled.
     pub services: Services,
     /// The APIs and consumers.
     pub processes: Processes,
@@ -86,8 +99,39 @@ impl World {
         self.folder.join(format!("overload-{sale}.jsonl"))
     }
 
+    /// Makes ready what a round needs: the servers that it is played on, and the way from the processes to them.
+    pub async fn set(&mut self, needs: &[Needs]) -> anyhow::Result<()> {
+        let stage = needs.iter().map(|&needs| Stage::of(needs)).find(|&stage| stage != Stage::Usual);
+        self.go_to(stage.unwrap_or(Stage::Usual)).await?;
+        self.route(needs.contains(&Needs::Proxies)).await
+    }
+
+    async fn go_to(&mut self, stage: Stage) -> anyhow::Result<()> {
+        if stage == self.stage {
+            return Ok(());
+        }
+        self.end().await?;
+        if self.stage != Stage::Usual {
+            self.services.stop_all(&self.stage.servers()).await?;
+        }
+        self.stage = stage;
+        self.services = self.stages.services(stage);
+        self.services.start_all(&stage.servers()).await?;
+        let addresses = self.stages.addresses(stage).await?;
+        self.place.redis_url = addresses.redis;
+        self.place.database_url = addresses.mysql;
+        self.log.brokers = addresses.kafka;
+        self.prepare().await
+    }
+
+    /// Makes schema and topics, where they are not there.
+    pub async fn prepare(&self) -> anyhow::Result<()> {
+        self.admin(&["migrate"]).await?;
+        self.admin(&["topics", "create", "--replication-factor", self.stage.copies()]).await
+    }
+
     /// Lets the processes reach the services by way of the proxies, or straight.
-    pub async fn route(&mut self, by_proxies: bool) -> anyhow::Result<()> {
+    async fn route(&mut self, by_proxies: bool) -> anyhow::Result<()> {
         let common = |redis: String, kafka: String, mysql: String| {
             vec![
                 ("SECKILL_PROFILE".to_owned(), "dev".to_owned()),
@@ -117,14 +161,22 @@ impl World {
 
     /// Starts whatever does not run, and waits until all of it is ready.
     pub async fn make_whole(&mut self) -> anyhow::Result<()> {
-        for service in [Service::Redis, Service::Mysql, Service::Kafka] {
-            self.services.start(service).await?;
-        }
+        self.services.start_all(&self.stage.servers()).await?;
         for name in self.processes.all() {
             self.processes.start(&name)?;
         }
         for name in self.processes.all() {
             self.processes.wait_until_ready(&name).await?;
+        }
+        self.wait_for_leaders().await
+    }
+
+    /// A topic that was just made, or whose broker was just started, has its leaders a moment later.
+    async fn wait_for_leaders(&self) -> anyhow::Result<()> {
+        let ends = Instant::now() + LEADERS_WITHIN;
+        while let Err(error) = self.log.ends().await {
+            ensure!(Instant::now() < ends, "the topics do not answer: {error:#}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
     }

@@ -15,8 +15,14 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
+    metadata::MetadataTopic,
 };
-use seckill_core::{order::OrderId, sale::SaleId};
+use seckill_core::{
+    order::OrderId,
+    order_log::LogObserver,
+    sale::SaleId,
+    settings::{GroupSettings, KafkaSettings},
+};
 
 /// How long one question may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -68,20 +74,26 @@ impl LogWitness {
         .await
     }
 
-    /// Whether the group has committed all of the log up to `ends`: then it is in MySQL.
-    pub async fn is_written(&self, ends: Offsets) -> anyhow::Result<bool> {
+    /// The broker that leads a partition of the order log.
+    pub async fn leader(&self, partition: i32) -> anyhow::Result<usize> {
         self.ask(move |witness, client| {
-            let mut asked = TopicPartitionList::new();
-            for &partition in ends.keys() {
-                asked.add_partition(&witness.orders, partition);
-            }
-            let committed = client.committed_offsets(asked, ANSWER_WITHIN)?;
-            Ok(committed.elements().iter().all(|element| {
-                let end = ends.get(&element.partition()).copied().unwrap_or(0);
-                end == 0 || matches!(element.offset(), Offset::Offset(next) if next >= end)
-            }))
+            let metadata = client.fetch_metadata(Some(&witness.orders), ANSWER_WITHIN)?;
+            let partitions = metadata.topics().first().map(MetadataTopic::partitions).unwrap_or_default();
+            let found = partitions.iter().find(|found| found.id() == partition);
+            Ok(usize::try_from(found.context("no such partition")?.leader())?)
         })
         .await
+    }
+
+    /// Whether the group has committed all of the log up to `ends`: then it is in MySQL.
+    pub async fn is_written(&self, ends: &Offsets) -> anyhow::Result<bool> {
+        let kafka = KafkaSettings {
+            kafka_brokers: self.brokers.clone(),
+            orders_topic: self.orders.clone(),
+            dead_letter_topic: self.dead_letters.clone(),
+        };
+        let group = GroupSettings { consumer_group: self.group.clone() };
+        Ok(LogObserver::new(&kafka, &group)?.has_reached(ends).await?)
     }
 
     /// The orders of `sale` that the log tells of, from `starts` to its end.

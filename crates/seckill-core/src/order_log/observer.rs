@@ -3,12 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig,
     consumer::{BaseConsumer, Consumer},
-    error::KafkaError,
 };
 
-use super::{LogError, RawEvent, config, config::Quiet, range};
+use super::{LogError, RawEvent, committed, config, config::Quiet, range};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long reading a stretch of a topic may take without anything coming.
@@ -154,20 +153,8 @@ impl Observed {
     }
 
     fn committed(&self) -> Result<Offsets, LogError> {
-        let failed = |error: KafkaError| LogError::of("asking for the group's offsets", &error);
-        let mut asked = TopicPartitionList::new();
-        for partition in self.partitions(&self.orders_topic)? {
-            asked.add_partition(&self.orders_topic, partition);
-        }
-        let answered = self.consumer.committed_offsets(asked, config::ANSWER_WITHIN).map_err(failed)?;
-        let mut committed = BTreeMap::new();
-        for element in answered.elements() {
-            element.error().map_err(failed)?;
-            if let Offset::Offset(next) = element.offset() {
-                committed.insert(element.partition(), next);
-            }
-        }
-        Ok(committed)
+        let partitions = self.partitions(&self.orders_topic)?;
+        Ok(committed::ask(&self.consumer, &self.orders_topic, partitions)?.next)
     }
 
     fn has_reached(&self, ends: &Offsets) -> Result<bool, LogError> {

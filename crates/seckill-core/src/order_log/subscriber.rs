@@ -3,29 +3,35 @@
 use std::{
     collections::{BTreeMap, HashSet},
     mem,
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance},
-    error::{KafkaError, KafkaResult},
+    ClientConfig, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
 };
 
-use super::{ErrorCode, LogError, RawEvent, config, error::is_transient};
+use super::{
+    ErrorCode, LogError, RawEvent,
+    assignments::{Assignments, numbers},
+    config,
+    error::is_transient,
+    topic_id,
+};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long an empty log is waited for.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// A batch ends when nothing more has come for this long.
 const SETTLED: Duration = Duration::from_millis(2);
+/// How often it is asked whether the topic is still the same one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long that may hold up reading.
+const LOOK_WITHIN: Duration = Duration::from_millis(500);
 /// How long leaving the group may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -35,6 +41,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// between two of them is ever overtaken by a rebalance.
 pub struct OrderSubscriber {
     consumer: BaseConsumer<Assignments>,
+    config: ClientConfig,
     topic: String,
     /// Where each partition goes on that has events which were read and not stored.
     unstored: Mutex<BTreeMap<i32, i64>>,
@@ -44,22 +51,34 @@ pub struct OrderSubscriber {
     early: Vec<RawEvent>,
     /// The passing trouble that was logged last, so that it is logged once.
     trouble: Option<ErrorCode>,
+    /// When it was last asked which topic it is.
+    looked: Instant,
 }
 
 impl OrderSubscriber {
     /// Joins the group, in the background of the first polls.
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
-        let config = config::group_member(settings, group)?;
-        let consumer: BaseConsumer<Assignments> = config::create(&config, Assignments::default())?;
-        consumer.subscribe(&[&settings.orders_topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        let (config, topic) = (config::group_member(settings, group)?, settings.orders_topic.clone());
         Ok(Self {
-            consumer,
-            topic: settings.orders_topic.clone(),
+            consumer: Self::member(&config, &topic, false)?,
+            config,
+            topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
             early: Vec::new(),
             trouble: None,
+            looked: Instant::now(),
         })
+    }
+
+    fn member(
+        config: &ClientConfig,
+        topic: &str,
+        paused: bool,
+    ) -> Result<BaseConsumer<Assignments>, LogError> {
+        let consumer: BaseConsumer<_> = config::create(config, Assignments::new(topic, paused))?;
+        consumer.subscribe(&[topic]).map_err(|error| LogError::of("subscribing", &error))?;
+        Ok(consumer)
     }
 
     /// Reads up to `max_events`. Waits a tenth of a second for the first; from then on it gathers until
@@ -69,6 +88,9 @@ impl OrderSubscriber {
     /// A rebalance that takes partitions away ends the batch, without their events. Passing trouble is logged
     /// and gives an empty batch: the client recovers by itself. An error is the end of this subscriber.
     pub fn poll_batch(&mut self, max_events: usize, max_wait: Duration) -> Result<Vec<RawEvent>, LogError> {
+        if self.look_at_topic()? {
+            return Ok(Vec::new());
+        }
         let mut batch = mem::take(&mut self.early);
         let mut until = (!batch.is_empty()).then(|| Instant::now() + max_wait);
         while batch.len() < max_events {
@@ -103,6 +125,7 @@ impl OrderSubscriber {
             if patience.is_zero() {
                 return Ok(());
             }
+            self.look_at_topic()?;
             let event = self.poll_one(patience)?;
             let mut early = mem::take(&mut self.early);
             self.note_revoked(&mut early);
@@ -121,8 +144,12 @@ impl OrderSubscriber {
     /// and when the partition or this subscriber goes.
     pub fn store(&self, partition: i32, next_offset: i64) -> Result<(), LogError> {
         let mut offsets = TopicPartitionList::with_capacity(1);
-        let stored = offsets
-            .add_partition_offset(&self.topic, partition, Offset::Offset(next_offset))
+        let mut offset = offsets.add_partition(&self.topic, partition);
+        if let Some(id) = *self.consumer.context().read.lock() {
+            offset.set_metadata(id.to_string());
+        }
+        let stored = offset
+            .set_offset(Offset::Offset(next_offset))
             .and_then(|()| self.consumer.store_offsets(&offsets));
         match stored {
             Ok(()) => {
@@ -193,6 +220,36 @@ impl OrderSubscriber {
         waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
     }
 
+    /// Joins the group anew if the topic was deleted and made anew, and says so: everything is revoked by that.
+    ///
+    /// With a client that never knew the old topic: one that did goes on at the offsets of that, and pays no heed to
+    /// a leader whose epoch is lower than the last one of the old topic, so that it reads nothing at all.
+    fn look_at_topic(&mut self) -> Result<bool, LogError> {
+        if self.looked.elapsed() < LOOK_EVERY {
+            return Ok(false);
+        }
+        self.looked = Instant::now();
+        // While it is not there, or does not answer, there is nothing else to be read.
+        let Ok(Some(now)) = topic_id::ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
+            return Ok(false);
+        };
+        let context = self.consumer.context();
+        let (read, paused) = (*context.read.lock(), context.paused.load(Ordering::Relaxed));
+        let held =
+            self.consumer.assignment().map_err(|error| LogError::of("looking at the topic", &error))?;
+        if read == Some(now) || held.count() == 0 {
+            return Ok(false);
+        }
+        tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
+        let known_old = mem::replace(&mut self.consumer, Self::member(&self.config, &self.topic, paused)?);
+        // What it commits when it leaves bears the name of the old topic.
+        thread::spawn(move || drop(known_old));
+        self.early.clear();
+        self.unstored.lock().clear();
+        self.revoked.extend(numbers(&held));
+        Ok(true)
+    }
+
     fn poll_one(&mut self, patience: Duration) -> Result<Option<RawEvent>, LogError> {
         let polled = self.consumer.poll(patience).map(|polled| polled.map(|message| RawEvent::of(&message)));
         match polled {
@@ -231,64 +288,4 @@ impl OrderSubscriber {
         self.revoked.extend(revoked);
         true
     }
-}
-
-/// What the rebalance callbacks, which run inside polls, leave for the subscriber.
-#[derive(Default)]
-struct Assignments {
-    paused: AtomicBool,
-    revoked: Mutex<Vec<i32>>,
-}
-
-impl ClientContext for Assignments {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        config::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        // The poll returns it as well.
-        tracing::debug!(target: "librdkafka", %error, "{reason}");
-    }
-}
-
-impl ConsumerContext for Assignments {
-    fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(partitions) => {
-                let partitions = numbers(partitions);
-                tracing::info!(?partitions, "partitions of the order log were taken away");
-                self.revoked.lock().extend(partitions);
-            }
-            Rebalance::Assign(partitions) => {
-                tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
-            }
-            Rebalance::Error(error) => tracing::warn!(%error, "rebalancing failed"),
-        }
-    }
-
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Assign(partitions) = rebalance else { return };
-        if self.paused.load(Ordering::Relaxed)
-            && let Err(error) = consumer.pause(partitions)
-        {
-            tracing::warn!(%error, "new partitions could not be paused");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        match result {
-            // Nothing new was stored.
-            Ok(()) | Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
-            // The next commit carries the same offsets.
-            Err(error) => tracing::warn!(%error, "offsets could not be committed"),
-        }
-    }
-}
-
-fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
-    partitions
-        .elements()
-        .iter()
-        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
-        .collect()
 }

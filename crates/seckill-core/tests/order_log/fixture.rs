@@ -48,12 +48,28 @@ impl TestLog {
     /// Topics, the orders one with `partitions`.
     pub async fn with_partitions(partitions: i32) -> Self {
         let log = Self::unmade();
-        let orders = NewTopic::new(&log.kafka.orders_topic, partitions, TopicReplication::Fixed(1));
-        let dead = NewTopic::new(&log.kafka.dead_letter_topic, 1, TopicReplication::Fixed(1));
-        for made in log.admin().create_topics([&orders, &dead], &options()).await.unwrap() {
+        log.make_orders(partitions).await;
+        log.make(&log.kafka.dead_letter_topic, 1).await;
+        log
+    }
+
+    /// The topic of orders, where it is not there.
+    pub async fn make_orders(&self, partitions: i32) {
+        self.make(&self.kafka.orders_topic, partitions).await;
+    }
+
+    async fn make(&self, topic: &str, partitions: i32) {
+        let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+        for made in self.admin().create_topics([&topic], &options()).await.unwrap() {
             made.unwrap();
         }
-        log
+    }
+
+    /// Deletes the topic of orders alone.
+    pub async fn delete_orders(&self) {
+        for gone in self.admin().delete_topics(&[&self.kafka.orders_topic], &options()).await.unwrap() {
+            gone.unwrap();
+        }
     }
 
     pub fn publisher(&self) -> OrderPublisher {

@@ -1,0 +1,59 @@
+//! What happens to servers that have replicas: brokers of a cluster, and the Redis that Sentinel watches.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use deadpool_redis::redis;
+
+use super::{
+    services::Service,
+    stage::{BROKERS, REPLICAS},
+    world::World,
+};
+
+/// How long the replicas miss what the primary does. It goes on meanwhile: `min-replicas-max-lag` is more.
+const MISSED: Duration = Duration::from_millis(1_500);
+
+/// Kills the broker that leads a partition, and so many others.
+pub async fn kill_leader(world: &World, pick: usize, others: usize) -> anyhow::Result<()> {
+    let leader = world.log.leader(i32::try_from(pick % 12)?).await?;
+    let leader =
+        BROKERS.iter().position(|&broker| broker == Service::Broker(leader)).context("no such broker")?;
+    for next in 0..=others {
+        world.services.signal(BROKERS[(leader + next) % BROKERS.len()], "KILL").await?;
+    }
+    Ok(())
+}
+
+/// Lets the replicas miss writes, then kills the primary. The replicas are killed, too, so that they do not hear
+/// afterwards what was sent to them, and started again: Sentinel can only choose one that lacks something.
+pub async fn lose_primary(world: &World) -> anyhow::Result<()> {
+    let (primary, replicas) = roles(world).await?;
+    for &replica in &replicas {
+        world.services.signal(replica, "STOP").await?;
+    }
+    tokio::time::sleep(MISSED).await;
+    world.services.signal(primary, "KILL").await?;
+    for &replica in &replicas {
+        world.services.signal(replica, "KILL").await?;
+    }
+    world.services.start_all(&replicas).await
+}
+
+/// The primary that a replica follows, and the others.
+async fn roles(world: &World) -> anyhow::Result<(Service, Vec<Service>)> {
+    for primary in REPLICAS {
+        let address = world.services.address(primary).await?;
+        if is_followed(&address).await.unwrap_or(false) {
+            return Ok((primary, REPLICAS.into_iter().filter(|&other| other != primary).collect()));
+        }
+    }
+    anyhow::bail!("no Redis is a primary that is followed")
+}
+
+async fn is_followed(address: &str) -> anyhow::Result<bool> {
+    let mut connection = redis::Client::open(address)?.get_multiplexed_async_connection().await?;
+    let said: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
+    let line = |wanted: &str| said.lines().find_map(|line| line.strip_prefix(wanted));
+    Ok(line("role:") == Some("master") && line("min_slaves_good_slaves:") == Some("2"))
+}

@@ -1,0 +1,123 @@
+//! What happens when partitions of the order log come and go.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, Offset, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+
+use super::{ErrorCode, committed, config, topic_id::TopicId};
+
+/// How often the group's offsets are asked for before the log is read from its beginning.
+const ATTEMPTS: usize = 3;
+
+/// What the rebalance callbacks, which run inside polls, leave for the subscriber.
+pub(super) struct Assignments {
+    topic: String,
+    /// Whether nothing is to be read.
+    pub(super) paused: AtomicBool,
+    /// What was lost since the subscriber last looked.
+    pub(super) revoked: Mutex<Vec<i32>>,
+    /// Which topic this client has read first. It is of no use for another.
+    pub(super) read: Mutex<Option<TopicId>>,
+}
+
+impl Assignments {
+    /// Of a member that has no partitions yet.
+    pub(super) fn new(topic: &str, paused: bool) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            paused: AtomicBool::new(paused),
+            revoked: Mutex::default(),
+            read: Mutex::default(),
+        }
+    }
+
+    /// Lets partitions begin where the group has come in this very topic. Where nobody can tell, at their beginning:
+    /// to read again is harmless, to skip is not.
+    fn begin(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
+        let asked = numbers(partitions);
+        let known = (0..ATTEMPTS).find_map(|_| {
+            committed::ask(consumer, &self.topic, asked.iter().copied())
+                .inspect_err(|error| tracing::warn!(%error, "where to go on reading is not known yet"))
+                .ok()
+        });
+        let now = known.as_ref().and_then(|committed| committed.topic);
+        let mut read = self.read.lock();
+        *read = read.or(now);
+        drop(read);
+        for partition in known.map_or(asked, |committed| committed.foreign) {
+            tracing::warn!(partition, "a partition is read from its beginning");
+            partitions.set_partition_offset(&self.topic, partition, Offset::Beginning)?;
+        }
+        Ok(())
+    }
+
+    fn keep_paused(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
+        if self.paused.load(Ordering::Relaxed) { consumer.pause(partitions) } else { Ok(()) }
+    }
+}
+
+impl ClientContext for Assignments {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        config::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The poll returns it as well.
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
+    }
+}
+
+impl ConsumerContext for Assignments {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let done = match code {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
+                self.begin(consumer, partitions)
+                    .and_then(|()| consumer.incremental_assign(partitions))
+                    .and_then(|()| self.keep_paused(consumer, partitions))
+            }
+            other => {
+                if other != RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {
+                    tracing::warn!(code = %ErrorCode::from(other), "rebalancing failed");
+                }
+                let numbers = numbers(partitions);
+                tracing::info!(partitions = ?numbers, "partitions of the order log were taken away");
+                self.revoked.lock().extend(numbers);
+                consumer.incremental_unassign(partitions)
+            }
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "partitions of the order log could not come or go as they should");
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        match result {
+            // Nothing new was stored.
+            Ok(()) | Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
+            // The next commit carries the same offsets.
+            Err(error) => tracing::warn!(%error, "offsets could not be committed"),
+        }
+    }
+}
+
+/// Which partitions these are.
+pub(super) fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions
+        .elements()
+        .iter()
+        .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
+        .collect()
+}
