@@ -10,15 +10,19 @@ mod pages;
 mod sales;
 mod timeline;
 
-use std::{future::ready, sync::Arc, time::Instant};
+use std::{
+    future::ready,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse, ResponseError, Route,
     body::MessageBody,
     dev::{HttpServiceFactory, Service, ServiceResponse},
     guard,
-    http::{StatusCode, header},
-    web::{self, Bytes, ServiceConfig},
+    http::{ConnectionType, StatusCode, header},
+    web::{self, Bytes, Data, ServiceConfig},
 };
 use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
@@ -28,6 +32,7 @@ use tracing::Instrument;
 pub(crate) use self::legacy::SOLD_OUT;
 pub use self::orders::accepted;
 use crate::{
+    app::Services,
     measures::HttpMeasures,
     problem::Problem,
     rate_limit::{self, RateLimits},
@@ -87,6 +92,9 @@ fn resource(
             if let (true, Ok(response)) = (counted, &mut answer) {
                 rate_limit::mark(response);
             }
+            if let Ok(response) = &mut answer {
+                say_goodbye(response);
+            }
             let status = status(&answer);
             measure.answered(status, started.elapsed());
             scope.in_scope(|| tracing::debug!(path, status = status.as_u16(), "answered"));
@@ -99,6 +107,15 @@ fn resource(
             }
         }
     })
+}
+
+/// Has a connection end with this answer if the process is about to: what is sent on it later is not heard any more,
+/// and a proxy that has sent it cannot know whether it was.
+fn say_goodbye<B>(response: &mut ServiceResponse<B>) {
+    let services = response.request().app_data::<Data<Services>>();
+    if services.is_some_and(|services| services.stopping.load(Ordering::Relaxed)) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
 }
 
 fn status<B: MessageBody>(answer: &Result<ServiceResponse<B>, Error>) -> StatusCode {
