@@ -22,22 +22,16 @@ use actix_web::{
     dev::{HttpServiceFactory, Service, ServiceResponse},
     guard,
     http::{ConnectionType, StatusCode, header},
-    web::{self, Bytes, Data, ServiceConfig},
+    web::{self, Bytes, ServiceConfig},
 };
 use futures_util::future::Either;
 use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 use tracing::Instrument;
 
-pub(crate) use self::legacy::SOLD_OUT;
 pub use self::orders::accepted;
 use crate::{
-    app::Services,
-    measures::HttpMeasures,
-    problem::Problem,
-    rate_limit::{self, RateLimits},
-    request_trace,
-    unread::Unread,
+    measures::HttpMeasures, problem::Problem, rate_limit, request_trace, services::Services, unread::Unread,
 };
 
 /// Puts every route in place.
@@ -78,7 +72,8 @@ fn resource(
     let is_limited = !UNLIMITED.contains(&path);
     resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
         let (measure, started) = (Arc::clone(&measure), Instant::now());
-        let limits = RateLimits::of(&request).filter(|_| is_limited);
+        let limits =
+            Services::of(request.request()).and_then(|it| it.rate_limits.as_ref()).filter(|_| is_limited);
         let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));
         let span = if is_limited { request_trace::begin(&request, path) } else { None };
         let scope = span.as_ref().map_or_else(tracing::Span::none, |span| span.context().log_scope());
@@ -112,8 +107,7 @@ fn resource(
 /// Has a connection end with this answer if the process is about to: what is sent on it later is not heard any more,
 /// and a proxy that has sent it cannot know whether it was.
 fn say_goodbye<B>(response: &mut ServiceResponse<B>) {
-    let services = response.request().app_data::<Data<Services>>();
-    if services.is_some_and(|services| services.stopping.load(Ordering::Relaxed)) {
+    if Services::of(response.request()).is_some_and(|services| services.stopping.load(Ordering::Relaxed)) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 }
