@@ -49,15 +49,11 @@ wait_for() {
 
 # Asks everything that was started to stop, and waits until it has; one that takes too long is killed.
 stop_all() {
-    local name pid watchdog status
+    local name pid status
     for pid in "${PROCESS[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     for name in "${!PROCESS[@]}"; do
-        pid=${PROCESS[$name]} status=0
-        (exec >/dev/null 2>&1; sleep 30; kill -KILL "$pid") &
-        watchdog=$!
-        wait "$pid" || status=$?
-        kill "$watchdog" 2>/dev/null || true
-        wait "$watchdog" 2>/dev/null || true
+        status=0
+        wait_or_kill "${PROCESS[$name]}" 30 || status=$?
         if [ "$status" -ne 0 ]; then warn "$name ended with $status when asked to stop; see $RUN/$name.log"; fi
     done
     PROCESS=()

@@ -95,6 +95,18 @@ stop_process() {
     done
 }
 
+# Waits until a child of this shell ends, and fails as it did; after so many seconds it is killed. There is no
+# watchdog beside it: a subshell that is stopped while it comes to life complains on the stderr of its parent.
+wait_or_kill() {
+    local pid=$1 left=$(($2 * 10))
+    while jobs -rp | grep -qx "$pid"; do
+        if [ "$left" -eq 0 ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+        left=$((left - 1))
+        sleep 0.1
+    done
+    wait "$pid"
+}
+
 # --- ports -------------------------------------------------------------------------------------
 
 # Prints the inode of every socket that listens on a TCP port. Read from /proc: no tool needed.

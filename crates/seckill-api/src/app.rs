@@ -11,37 +11,18 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpRequest, HttpServer,
+    App, HttpServer,
     dev::{Server, ServerHandle},
     web::Data,
 };
 use seckill_core::{
-    ledger::StockLedger,
-    order::{BuyerId, OrderIdSecret},
-    order_log::{LogObserver, OrderPublisher},
-    sale::SaleId,
-    shutdown::{self, Shutdown, ShutdownSwitch},
-    store::OrderStore,
-    telemetry::Metrics,
+    order_log::OrderPublisher,
+    shutdown::{self, ShutdownSwitch},
 };
-use secrecy::SecretString;
 use tokio::task::JoinHandle;
 
-use crate::{
-    admin_access::AdminAccess,
-    back_office::BackOffice,
-    feed::{OrderFeed, SaleFeed, Streams},
-    flow::FlowGauge,
-    identity::{BuyerTokens, Identity},
-    measures::HttpMeasures,
-    problem::Problem,
-    purchase::Purchases,
-    rate_limit::RateLimits,
-    readiness::Readiness,
-    reading::Readings,
-    routes,
-    settings::LimitSettings,
-};
+pub use crate::services::Parts;
+use crate::{measures::HttpMeasures, routes, services::Services, settings::LimitSettings};
 
 /// How long the head of a request may take, from the first byte or the connection's start. Later than that,
 /// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
@@ -54,63 +35,6 @@ const BACKLOG: u32 = 4096;
 const FINISH_REQUESTS_WITHIN: Duration = Duration::from_secs(10);
 /// At a stop: how long what was decided may take to be acknowledged, settled and flushed.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
-
-/// What the server is made of.
-pub struct Parts {
-    /// Where orders are decided.
-    pub ledger: StockLedger,
-    /// Where they are kept.
-    pub store: OrderStore,
-    /// Where they are made durable.
-    pub publisher: Arc<OrderPublisher>,
-    /// Sees how far the consumers have come.
-    pub observer: LogObserver,
-    /// The topic that `publisher` publishes to.
-    pub orders_topic: String,
-    /// What is measured.
-    pub metrics: Metrics,
-    /// Makes order ids of idempotency keys.
-    pub order_id_secret: OrderIdSecret,
-    /// The operator's token; none: no operator's routes.
-    pub admin_token: Option<SecretString>,
-    /// Checks buyers' tokens; none: buyers have none.
-    pub buyer_tokens: Option<BuyerTokens>,
-    /// The sale of `POST /seckill/add`.
-    pub default_sale: SaleId,
-    /// Whether the dashboard has a button that buys: on a developer's machine.
-    pub may_buy_on_page: bool,
-}
-
-/// What every handler may use.
-pub struct Services {
-    pub(crate) purchases: Purchases,
-    pub(crate) readings: Readings,
-    pub(crate) readiness: Readiness,
-    pub(crate) flow: FlowGauge,
-    pub(crate) streams: Streams,
-    pub(crate) order_feed: OrderFeed,
-    pub(crate) sale_feed: SaleFeed,
-    pub(crate) admin: AdminAccess,
-    pub(crate) identity: Identity,
-    pub(crate) back_office: BackOffice,
-    pub(crate) rate_limits: Option<RateLimits>,
-    pub(crate) publisher: Arc<OrderPublisher>,
-    pub(crate) metrics: Metrics,
-    pub(crate) orders_topic: String,
-    pub(crate) default_sale: SaleId,
-    pub(crate) may_buy_on_page: bool,
-    pub(crate) stopping: Arc<AtomicBool>,
-}
-
-impl Services {
-    /// Counts an order of `buyer`, where buyers have a rate limit.
-    pub(crate) fn count_order(&self, buyer: &BuyerId, request: &HttpRequest) -> Result<(), Problem> {
-        match &self.rate_limits {
-            Some(limits) => limits.check_buyer(buyer, request),
-            None => Ok(()),
-        }
-    }
-}
 
 /// A server that is bound and not running yet.
 pub struct Api {
@@ -129,14 +53,17 @@ impl Api {
         let stopping = Arc::new(AtomicBool::new(false));
         let publisher = Arc::clone(&parts.publisher);
         let (streams, streams_ending) = shutdown::channel();
-        let (services, purchases) = services(parts, limits, &stopping, streams_ending);
+        let (services, purchases) = Services::start(parts, limits, &stopping, streams_ending);
         let (services, measures) = (Data::new(services), HttpMeasures::default());
         let workers = match limits.workers {
             Some(workers) => workers.get(),
             None => std::thread::available_parallelism()?.get(),
         };
         let server = HttpServer::new(move || {
-            App::new().app_data(services.clone()).configure(|config| routes::configure(config, &measures))
+            App::new()
+                .app_data(services.admin.clone())
+                .app_data(services.clone())
+                .configure(|config| routes::configure(config, &measures))
         })
         .workers(workers)
         .max_connections(limits.max_connections.get())
@@ -179,44 +106,4 @@ impl Api {
         }
         Ok(())
     }
-}
-
-fn services(
-    parts: Parts,
-    limits: &LimitSettings,
-    stopping: &Arc<AtomicBool>,
-    streams_ending: Shutdown,
-) -> (Services, JoinHandle<()>) {
-    let readings = Readings::new(parts.ledger.clone(), parts.store.clone());
-    let publisher = parts.publisher;
-    let flow = FlowGauge::new(parts.ledger.clone(), parts.store.clone(), parts.observer);
-    let back_office =
-        BackOffice::new(parts.store, parts.ledger.clone(), Arc::clone(&publisher), readings.clone());
-    let (purchases, task) = Purchases::start(
-        parts.ledger,
-        Arc::clone(&publisher),
-        parts.order_id_secret,
-        readings.clone(),
-        limits.queue_capacity.get(),
-    );
-    let services = Services {
-        purchases,
-        readiness: Readiness::new(readings.clone(), Arc::clone(&publisher)),
-        flow,
-        streams: Streams::new(limits.max_event_streams.get(), streams_ending),
-        order_feed: OrderFeed::new(readings.clone()),
-        sale_feed: SaleFeed::new(readings.clone()),
-        readings,
-        admin: AdminAccess::new(parts.admin_token.as_ref()),
-        identity: Identity::new(parts.buyer_tokens),
-        back_office,
-        rate_limits: limits.rates.limits(),
-        publisher,
-        metrics: parts.metrics,
-        orders_topic: parts.orders_topic,
-        default_sale: parts.default_sale,
-        may_buy_on_page: parts.may_buy_on_page,
-        stopping: Arc::clone(stopping),
-    };
-    (services, task)
 }

@@ -3,6 +3,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`app`] | building, running and stopping the server |
+//! | `services` | what it is made of, for its handlers |
 //! | [`purchase`] | the use case: reserve → publish → settle → answer |
 //! | [`cancellation`] | the use case of taking an order back |
 //! | [`reading`], [`remembered`] | reading sales and orders, at a bounded price |
@@ -42,6 +43,7 @@ pub mod refusal;
 pub mod remembered;
 pub mod request_trace;
 pub mod routes;
+mod services;
 pub mod settings;
 mod sync;
 pub mod timeline;

@@ -17,7 +17,6 @@ use actix_web::{
     HttpMessage,
     dev::{ServiceRequest, ServiceResponse},
     http::header::{HeaderName, HeaderValue},
-    web::Data,
 };
 use governor::{
     RateLimiter,
@@ -29,7 +28,6 @@ use seckill_core::order::BuyerId;
 use self::bounded::BoundedStates;
 pub use self::rate::Rate;
 use crate::{
-    app::Services,
     client_address::{TrustedProxy, client_address},
     problem::Problem,
 };
@@ -79,11 +77,6 @@ pub struct RateLimits {
 }
 
 impl RateLimits {
-    /// The limits of the server that `request` has come to, if there are any.
-    pub fn of(request: &ServiceRequest) -> Option<&Self> {
-        request.app_data::<Data<Services>>()?.rate_limits.as_ref()
-    }
-
     /// Counts a request of its client's address.
     pub fn check_address(&self, request: &ServiceRequest) -> Result<(), Problem> {
         let (Some(limit), Some(peer)) = (&self.addresses, request.peer_addr()) else { return Ok(()) };

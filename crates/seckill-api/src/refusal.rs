@@ -3,6 +3,9 @@
 use jiff::Timestamp;
 use seckill_core::ledger::LedgerError;
 
+/// What the original says once nothing is left, with status 201.
+pub(crate) const SOLD_OUT: &str = "已经卖光了";
+
 /// Why nothing was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

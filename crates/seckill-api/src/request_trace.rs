@@ -3,7 +3,7 @@
 use actix_web::{
     HttpMessage, HttpRequest,
     dev::ServiceRequest,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::HeaderMap},
 };
 use seckill_core::traces::{self, Span, TRACEPARENT, TraceContext};
 
@@ -13,9 +13,7 @@ pub fn begin(request: &ServiceRequest, path: &'static str) -> Option<Span> {
     if !traces::are_on() {
         return None;
     }
-    let header = request.headers().get(TRACEPARENT);
-    let caller = header.and_then(|header| TraceContext::parse(header.to_str().ok()?));
-    let mut span = traces::served(path, caller.as_ref())?;
+    let mut span = traces::served(path, caller(request.headers()).as_ref())?;
     // What clients make up must not become a name.
     let (method, known) = match *request.method() {
         Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::DELETE | Method::OPTIONS => {
@@ -32,9 +30,15 @@ pub fn begin(request: &ServiceRequest, path: &'static str) -> Option<Span> {
     Some(span)
 }
 
-/// Where in its trace `request` is; none: it is not recorded.
+/// Where in its trace `request` is. Where it is not recorded, its caller's trace, if it is told one, goes on to the
+/// order log all the same: by its ids, and as one that nobody records.
 pub fn of(request: &HttpRequest) -> Option<TraceContext> {
-    if traces::are_on() { request.extensions().get::<TraceContext>().cloned() } else { None }
+    let recorded = request.extensions().get::<TraceContext>().cloned();
+    recorded.or_else(|| caller(request.headers()).map(|caller| caller.unrecorded()))
+}
+
+fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    TraceContext::parse(headers.get(TRACEPARENT)?.to_str().ok()?)
 }
 
 /// Ends the span of a request that is answered by `status`.

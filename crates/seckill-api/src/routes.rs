@@ -10,14 +10,18 @@ mod pages;
 mod sales;
 mod timeline;
 
-use std::{future::ready, sync::Arc, time::Instant};
+use std::{
+    future::ready,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse, ResponseError, Route,
     body::MessageBody,
     dev::{HttpServiceFactory, Service, ServiceResponse},
     guard,
-    http::{StatusCode, header},
+    http::{ConnectionType, StatusCode, header},
     web::{self, Bytes, ServiceConfig},
 };
 use futures_util::future::Either;
@@ -25,14 +29,9 @@ use seckill_core::{order::OrderId, sale::SaleId};
 use serde::Serialize;
 use tracing::Instrument;
 
-pub(crate) use self::legacy::SOLD_OUT;
 pub use self::orders::accepted;
 use crate::{
-    measures::HttpMeasures,
-    problem::Problem,
-    rate_limit::{self, RateLimits},
-    request_trace,
-    unread::Unread,
+    measures::HttpMeasures, problem::Problem, rate_limit, request_trace, services::Services, unread::Unread,
 };
 
 /// Puts every route in place.
@@ -74,7 +73,8 @@ fn resource(
     let is_limited = !UNLIMITED.contains(&path);
     resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
         let (measure, started) = (Arc::clone(&measure), Instant::now());
-        let limits = RateLimits::of(&request).filter(|_| is_limited);
+        let limits =
+            Services::of(request.request()).and_then(|it| it.rate_limits.as_ref()).filter(|_| is_limited);
         let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));
         let span = if is_limited { request_trace::begin(&request, path) } else { None };
         let scope = span.as_ref().map_or_else(tracing::Span::none, |span| span.context().log_scope());
@@ -88,6 +88,9 @@ fn resource(
             if let (true, Ok(response)) = (counted, &mut answer) {
                 rate_limit::mark(response);
             }
+            if let Ok(response) = &mut answer {
+                say_goodbye(response);
+            }
             let status = status(&answer);
             measure.answered(status, started.elapsed());
             scope.in_scope(|| tracing::debug!(path, status = status.as_u16(), "answered"));
@@ -100,6 +103,14 @@ fn resource(
             }
         }
     })
+}
+
+/// Has a connection end with this answer if the process is about to: what is sent on it later is not heard any more,
+/// and a proxy that has sent it cannot know whether it was.
+fn say_goodbye<B>(response: &mut ServiceResponse<B>) {
+    if Services::of(response.request()).is_some_and(|services| services.stopping.load(Ordering::Relaxed)) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
 }
 
 fn status<B: MessageBody>(answer: &Result<ServiceResponse<B>, Error>) -> StatusCode {

@@ -1,6 +1,7 @@
 //! For tests only (feature `test-support`): a database of one's own on the real server, a ledger that waits, and
 //! the binaries as processes.
 
+mod memory;
 mod process;
 mod settings;
 
@@ -15,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 pub use self::{
+    memory::{PeakAlloc, within_bounds},
     process::RunningProcess,
     settings::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings},
 };

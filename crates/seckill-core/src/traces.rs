@@ -22,7 +22,8 @@ use opentelemetry::{
     Context, KeyValue,
     propagation::{Extractor, TextMapPropagator},
     trace::{
-        Link, Span as _, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer as _, TracerProvider as _,
+        Link, Span as _, SpanBuilder, SpanContext, Status, TraceContextExt, TraceFlags, TraceState,
+        Tracer as _, TracerProvider as _,
     },
 };
 pub use opentelemetry::{Value, trace::SpanKind as Kind};
@@ -123,6 +124,13 @@ impl TraceContext {
             TraceContextPropagator::new().extract_with_context(&Context::new(), &Header(traceparent));
         let span = context.span().span_context().clone();
         span.is_valid().then(|| Self(Arc::new(span)))
+    }
+
+    /// The same place, said to be recorded by nobody.
+    #[must_use]
+    pub fn unrecorded(&self) -> Self {
+        let (trace, span) = (self.0.trace_id(), self.0.span_id());
+        Self(Arc::new(SpanContext::new(trace, span, TraceFlags::NOT_SAMPLED, true, TraceState::NONE)))
     }
 
     /// A span below this place; none: it is not recorded.

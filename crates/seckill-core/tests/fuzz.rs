@@ -5,7 +5,6 @@ use std::{ffi::OsString, sync::Mutex};
 
 use clap::Parser;
 use jiff::Timestamp;
-use peak_alloc::PeakAlloc;
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::Config};
 use seckill_core::{
     address::Address,
@@ -15,6 +14,7 @@ use seckill_core::{
     settings::{
         DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TopicSettings, try_parse,
     },
+    testing::{PeakAlloc, within_bounds},
 };
 use uuid::Uuid;
 
@@ -24,14 +24,9 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// One test at a time: what is measured is the whole process.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Runs `work` on an input of `length` bytes. It may copy the input a few times, and tell of what is wrong with it.
-fn within_bounds<T>(length: usize, work: impl FnOnce() -> T) -> Result<T, TestCaseError> {
-    let before = MEMORY.current_usage();
-    MEMORY.reset_peak_usage();
-    let result = work();
-    let used = MEMORY.peak_usage().saturating_sub(before);
-    prop_assert!(used <= 8 * length + 64 * 1024, "{used} bytes of memory for {length} bytes of input");
-    Ok(result)
+/// Bytes of memory for an input of so many. It may be copied a few times, and what is wrong with it be told.
+fn enough_for(length: usize) -> usize {
+    8 * length
 }
 
 fn event() -> OrderEvent {
@@ -131,7 +126,9 @@ fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 
 /// Decodes a message; what is taken must be a whole event, that says the same when it is written again.
 fn decode(key: &[u8], value: &[u8]) -> Result<bool, TestCaseError> {
-    let decoded = within_bounds(key.len() + value.len(), || OrderEvent::decode(Some(key), Some(value)))?;
+    let decoded = within_bounds(&MEMORY, enough_for(key.len() + value.len()), || {
+        OrderEvent::decode(Some(key), Some(value))
+    });
     let Ok(event) = decoded else { return Ok(false) };
     let (key, value) = (event.key(), event.encode());
     let again = OrderEvent::decode(Some(key.as_bytes()), Some(&value)).map_err(|error| {
@@ -189,12 +186,12 @@ fn p6_names_and_addresses_are_read_or_refused() {
     let _alone = ALONE.lock();
     proptest!(cases(6_000), |(bytes in prop_oneof![vec(any::<u8>(), 0..400), vec(0x20..0x7f_u8, 0..400)])| {
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        within_bounds(bytes.len(), || {
+        within_bounds(&MEMORY, enough_for(bytes.len()), || {
             let _ = IdempotencyKey::parse(&bytes);
             let _ = OrderId::from_slice(&bytes);
             let _ = (OrderId::parse(&text), OrderStatus::parse(&text));
             let _ = (BuyerId::parse(text.as_str()), Goods::parse(text.as_str()), Remark::parse(text.as_str()));
-        })?;
+        });
         // Names of sales are in keys of Redis, in paths and in logs.
         if let Ok(sale) = SaleId::parse(&text) {
             prop_assert!(sale.as_str().len() <= 64 && sale.as_str().bytes().all(|byte| byte.is_ascii_graphic()));

@@ -11,7 +11,7 @@ use super::{
         replayed_header, shape, text,
     },
 };
-use crate::routes::SOLD_OUT;
+use crate::refusal::SOLD_OUT;
 
 pub fn paths() -> Vec<Described> {
     vec![path("/", HttpMethod::Get, hello()), path("/seckill/add", HttpMethod::Post, add())]

@@ -15,12 +15,12 @@ use serde::Serialize;
 use super::{get, legacy, order_in_path, resource};
 use crate::{
     admin_access::Admin,
-    app::Services,
     back_office_body::{self, Count},
     body,
     measures::HttpMeasures,
     problem::{FieldError, Problem},
     request_trace,
+    services::Services,
 };
 
 /// What the original answers to a reset below nothing, with status 200.

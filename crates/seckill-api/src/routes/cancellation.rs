@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::{json, orders, resource};
 use crate::{
-    app::Services, cancellation, measures::HttpMeasures, problem::Problem, refusal::Refusal, request_trace,
+    cancellation, measures::HttpMeasures, problem::Problem, refusal::Refusal, request_trace,
+    services::Services,
 };
 
 /// How long the answer waits for the store to have what the log has, so that whoever asks next reads what was

@@ -8,10 +8,10 @@ use actix_web::{
 
 use super::{READ_ONLY, get, orders, resource, sale_in_path};
 use crate::{
-    app::Services,
     feed::{OrderFeed, SaleFeed, head},
     measures::HttpMeasures,
     problem::Problem,
+    services::Services,
 };
 
 /// What a client that comes back has seen.

@@ -18,18 +18,15 @@ use serde::Serialize;
 
 use super::{READ_ONLY, get, orders, resource};
 use crate::{
-    app::Services,
     body,
     measures::HttpMeasures,
     order_body::{self, Dialect},
     problem::Problem,
     purchase::{Placed, Purchase},
-    refusal::Refusal,
+    refusal::{Refusal, SOLD_OUT},
     request_trace,
+    services::Services,
 };
-
-/// What the original answers once nothing is left, with status 201.
-pub(crate) const SOLD_OUT: &str = "已经卖光了";
 
 /// The media type of the original's JSON.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");

@@ -12,9 +12,9 @@ use seckill_core::telemetry::METRICS_CONTENT_TYPE;
 
 use super::{READ_ONLY, get, json, resource};
 use crate::{
-    app::Services,
     measures::HttpMeasures,
     problem::{Code, Problem},
+    services::Services,
 };
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {

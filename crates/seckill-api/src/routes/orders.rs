@@ -12,7 +12,6 @@ use seckill_core::order::{IdempotencyKey, Order};
 
 use super::{READ_ONLY, get, json, order_in_path, resource, sale_in_path};
 use crate::{
-    app::Services,
     body,
     measures::HttpMeasures,
     order_body::{self, Dialect},
@@ -20,6 +19,7 @@ use crate::{
     purchase::{Placed, Purchase},
     refusal::Refusal,
     request_trace,
+    services::Services,
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

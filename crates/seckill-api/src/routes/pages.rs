@@ -16,7 +16,7 @@ use actix_web::{
 use utoipa_swagger_ui::Config;
 
 use super::{READ_ONLY, get, json, json_bytes, resource};
-use crate::{app::Services, description, measures::HttpMeasures, problem::Problem};
+use crate::{description, measures::HttpMeasures, problem::Problem, services::Services};
 
 /// Scripts and styles of our own, nothing inline, nothing from elsewhere.
 const STRICT: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \

@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{READ_ONLY, get, json_bytes, resource, sale_in_path};
-use crate::{app::Services, measures::HttpMeasures, problem::Problem};
+use crate::{measures::HttpMeasures, problem::Problem, services::Services};
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     config.service(resource(measures, "/v1/sales", READ_ONLY, vec![get().to(list)])).service(resource(

@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{READ_ONLY, get, json, orders, resource};
-use crate::{app::Services, measures::HttpMeasures, problem::Problem};
+use crate::{measures::HttpMeasures, problem::Problem, services::Services};
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     let path = "/v1/sales/{sale}/orders/{id}/timeline";

@@ -23,11 +23,13 @@ async fn p2_a_stop_makes_unready_at_once_and_loses_nothing() {
     let asking = futures_util::future::join_all((0..100).map(ask));
     let stopping = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        assert_eq!(api.get("/readyz").await.status, 200);
+        let ready = api.get("/readyz").await;
+        assert_eq!((ready.status, ready.header("connection")), (200, None));
         api.request_stop();
         tokio::time::sleep(Duration::from_millis(50)).await;
         let ready = api.get("/readyz").await;
         assert_eq!((ready.status, &ready.json()["stopping"]), (503, &true.into()));
+        assert_eq!(ready.header("connection"), Some("close"), "a proxy sends nothing more on this one");
         assert_eq!(api.get("/livez").await.status, 200);
     };
     let (answers, ()) = futures_util::join!(asking, stopping);

@@ -193,10 +193,14 @@ fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> 
     ] {
         headers = headers.insert(Header { key, value: Some(value) });
     }
-    match traceparent {
-        Some(traceparent) => headers.insert(Header { key: TRACEPARENT, value: Some(traceparent) }),
-        None => headers,
-    }
+    let unrecorded = traceparent.is_none().then(|| unrecorded(order));
+    headers.insert(Header { key: TRACEPARENT, value: traceparent.or(unrecorded.as_deref()) })
+}
+
+/// The trace of an order that nobody records, the same in all its events: named after the order, a UUID.
+fn unrecorded(order: &str) -> String {
+    let id = order.replace('-', "");
+    format!("00-{id}-{}-00", &id[16..])
 }
 
 #[cfg(test)]
@@ -215,6 +219,10 @@ mod tests {
             let order = example["payload"]["order"]["id"].as_str().unwrap();
             let headers = cloud_event(order, kind, example["headers"]["traceparent"].as_str());
             assert_eq!(headers.count(), example["headers"].as_object().unwrap().len());
+            let own = cloud_event(order, kind, None);
+            let own = own.iter().find(|header| header.key == TRACEPARENT).unwrap();
+            let own = TraceContext::parse(std::str::from_utf8(own.value.unwrap()).unwrap());
+            assert_eq!(own.as_ref().map(TraceContext::unrecorded), own, "what nobody records says so");
             for header in headers.iter() {
                 let value = std::str::from_utf8(header.value.unwrap()).unwrap();
                 assert_eq!(example["headers"][header.key].as_str(), Some(value), "{}", header.key);

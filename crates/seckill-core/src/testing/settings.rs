@@ -40,7 +40,7 @@ pub const BAD_TRACE_SETTINGS: [(&str, &str); 7] = [
     ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
 ];
 
-/// Checks that `help` has each flag, with its variable and its default.
+/// Checks that `help` has each flag, with its variable and its default, and no variable beside them.
 pub fn assert_settings(help: &str, settings: &[(&str, &str, &str)]) {
     let blocks: Vec<&str> = help.split("\n      --").collect();
     for (flag, variable, default) in settings {
@@ -51,6 +51,17 @@ pub fn assert_settings(help: &str, settings: &[(&str, &str, &str)]) {
         let default = if default.is_empty() { String::new() } else { format!("[default: {default}") };
         assert!(block.contains(&default), "{flag} has not {default}: {block}");
     }
+    for name in variables(help) {
+        assert!(
+            settings.iter().any(|(_, variable, _)| *variable == name),
+            "{name} is not among {settings:?}"
+        );
+    }
+}
+
+/// The variables that `help` names.
+fn variables(help: &str) -> impl Iterator<Item = &str> {
+    help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next())
 }
 
 /// A binary that is given settings with which it does not start.
@@ -85,8 +96,7 @@ impl Binary {
     /// flag among them is refused.
     pub fn assert_empty_is_not_set(&self, arguments: &[&str], refusal: &str) {
         let help = self.help();
-        let named = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
-        let empty: Vec<(&str, &str)> = named.map(|name| (name, "")).collect();
+        let empty: Vec<(&str, &str)> = variables(&help).map(|name| (name, "")).collect();
         assert!(empty.len() > SHARED_SETTINGS.len(), "{empty:?}");
         let (code, line) = self.said(arguments, &empty);
         assert_eq!((code, line.as_str()), (Some(64), refusal));

@@ -32,6 +32,10 @@ async fn what_is_published_is_read_with_its_headers() {
     assert!(text(&raw, "ce_id").starts_with(&event.key()));
     assert_eq!(text(&raw, "content-type"), "application/json");
     assert_eq!(text(&raw, "traceparent"), trace);
+    publisher.publish_and_wait(&event).await.unwrap();
+    let raw = read(&mut subscriber, 1).remove(0);
+    let id = event.key().replace('-', "");
+    assert_eq!(text(&raw, "traceparent"), format!("00-{id}-{}-00", &id[16..]), "where nobody records");
     subscriber.close().unwrap();
     log.delete().await;
 }

@@ -129,15 +129,15 @@ fn a_value_in_the_wrong_place_may_be_a_secret_and_is_not_repeated() {
 
 #[test]
 fn every_setting_is_a_flag_and_a_variable_with_its_default() {
-    let help = run(&mut program(&["topics", "create", "--help"])).expect(0).stdout;
-    assert_settings(&help, &SHARED_SETTINGS);
-    assert_settings(
-        &help,
-        &[
-            ("--orders-partitions", "SECKILL_ORDERS_PARTITIONS", "12]"),
-            ("--replication-factor", "SECKILL_REPLICATION_FACTOR", "1]"),
-        ],
-    );
+    let topics = [
+        ("--orders-partitions", "SECKILL_ORDERS_PARTITIONS", "12]"),
+        ("--replication-factor", "SECKILL_REPLICATION_FACTOR", "1]"),
+    ];
+    let import = [("--from", "SECKILL_IMPORT_URL", ""), ("--from-file", "SECKILL_IMPORT_URL_FILE", "")];
+    for (command, own) in [(&["topics", "create"][..], &topics[..]), (&["import"], &import)] {
+        let help = run(program(command).arg("--help")).expect(0).stdout;
+        assert_settings(&help, &[&SHARED_SETTINGS[..], own].concat());
+    }
 }
 
 #[test]
