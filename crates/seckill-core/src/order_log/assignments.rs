@@ -11,7 +11,10 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{ErrorCode, committed, config, topic_id::TopicId};
+use super::{
+    ErrorCode, committed, config,
+    topic_id::{TopicId, TopicIds},
+};
 
 /// How often the group's offsets are asked for before the log is read from its beginning.
 const ATTEMPTS: usize = 3;
@@ -19,6 +22,7 @@ const ATTEMPTS: usize = 3;
 /// What the rebalance callbacks, which run inside polls, leave for the subscriber.
 pub(super) struct Assignments {
     topic: String,
+    ids: TopicIds,
     /// Whether nothing is to be read.
     pub(super) paused: AtomicBool,
     /// What was lost since the subscriber last looked.
@@ -29,9 +33,10 @@ pub(super) struct Assignments {
 
 impl Assignments {
     /// Of a member that has no partitions yet.
-    pub(super) fn new(topic: &str, paused: bool) -> Self {
+    pub(super) fn new(topic: &str, ids: TopicIds, paused: bool) -> Self {
         Self {
             topic: topic.to_owned(),
+            ids,
             paused: AtomicBool::new(paused),
             revoked: Mutex::default(),
             read: Mutex::default(),
@@ -43,7 +48,7 @@ impl Assignments {
     fn begin(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
         let asked = numbers(partitions);
         let known = (0..ATTEMPTS).find_map(|_| {
-            committed::ask(consumer, &self.topic, asked.iter().copied())
+            committed::ask(&self.ids, consumer, &self.topic, asked.iter().copied())
                 .inspect_err(|error| tracing::warn!(%error, "where to go on reading is not known yet"))
                 .ok()
         });

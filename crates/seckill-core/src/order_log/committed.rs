@@ -14,7 +14,7 @@ use rdkafka::{
 
 use super::{
     LogError, config,
-    topic_id::{self, TopicId},
+    topic_id::{TopicId, TopicIds},
 };
 
 /// What is known of one topic at one moment.
@@ -30,6 +30,7 @@ pub(super) struct Committed {
 
 /// Asks for the offsets of the group in `partitions` of `topic`.
 pub(super) fn ask<C: ConsumerContext>(
+    ids: &TopicIds,
     consumer: &BaseConsumer<C>,
     topic: &str,
     partitions: impl IntoIterator<Item = i32>,
@@ -40,7 +41,7 @@ pub(super) fn ask<C: ConsumerContext>(
     for partition in partitions {
         asked.add_partition(topic, partition);
     }
-    let id = topic_id::ask(consumer.client(), topic, within)?;
+    let id = ids.ask(consumer.client(), topic, within)?;
     let mut committed = Committed { topic: id, next: BTreeMap::new(), foreign: Vec::new() };
     for element in consumer.committed_offsets(asked, within).map_err(failed)?.elements() {
         element.error().map_err(failed)?;

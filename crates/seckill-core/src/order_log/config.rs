@@ -18,7 +18,7 @@ use crate::{
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a broker's address begins with that is spoken to by TLS.
-const SSL: &str = "ssl://";
+pub(super) const SSL: &str = "ssl://";
 
 /// What all clients share.
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {

@@ -7,7 +7,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 
-use super::{LogError, RawEvent, committed, config, config::Quiet, range};
+use super::{LogError, RawEvent, committed, config, config::Quiet, range, topic_id::TopicIds};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long reading a stretch of a topic may take without anything coming.
@@ -23,6 +23,7 @@ pub struct LogObserver(Arc<Observed>);
 struct Observed {
     consumer: BaseConsumer<Quiet>,
     config: ClientConfig,
+    ids: TopicIds,
     orders_topic: String,
     dead_letter_topic: String,
 }
@@ -34,6 +35,7 @@ impl LogObserver {
         Ok(Self(Arc::new(Observed {
             consumer: config::create(&config, Quiet)?,
             config,
+            ids: TopicIds::new(settings)?,
             orders_topic: settings.orders_topic.clone(),
             dead_letter_topic: settings.dead_letter_topic.clone(),
         })))
@@ -154,7 +156,7 @@ impl Observed {
 
     fn committed(&self) -> Result<Offsets, LogError> {
         let partitions = self.partitions(&self.orders_topic)?;
-        Ok(committed::ask(&self.consumer, &self.orders_topic, partitions)?.next)
+        Ok(committed::ask(&self.ids, &self.consumer, &self.orders_topic, partitions)?.next)
     }
 
     fn has_reached(&self, ends: &Offsets) -> Result<bool, LogError> {

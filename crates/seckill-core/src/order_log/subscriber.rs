@@ -20,7 +20,7 @@ use super::{
     assignments::{Assignments, numbers},
     config,
     error::is_transient,
-    topic_id,
+    topic_id::TopicIds,
 };
 use crate::settings::{GroupSettings, KafkaSettings};
 
@@ -42,6 +42,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 pub struct OrderSubscriber {
     consumer: BaseConsumer<Assignments>,
     config: ClientConfig,
+    ids: TopicIds,
     topic: String,
     /// Where each partition goes on that has events which were read and not stored.
     unstored: Mutex<BTreeMap<i32, i64>>,
@@ -59,9 +60,11 @@ impl OrderSubscriber {
     /// Joins the group, in the background of the first polls.
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
         let (config, topic) = (config::group_member(settings, group)?, settings.orders_topic.clone());
+        let ids = TopicIds::new(settings)?;
         Ok(Self {
-            consumer: Self::member(&config, &topic, false)?,
+            consumer: Self::member(&config, &topic, &ids, false)?,
             config,
+            ids,
             topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
@@ -74,9 +77,10 @@ impl OrderSubscriber {
     fn member(
         config: &ClientConfig,
         topic: &str,
+        ids: &TopicIds,
         paused: bool,
     ) -> Result<BaseConsumer<Assignments>, LogError> {
-        let consumer: BaseConsumer<_> = config::create(config, Assignments::new(topic, paused))?;
+        let consumer: BaseConsumer<_> = config::create(config, Assignments::new(topic, ids.clone(), paused))?;
         consumer.subscribe(&[topic]).map_err(|error| LogError::of("subscribing", &error))?;
         Ok(consumer)
     }
@@ -230,7 +234,7 @@ impl OrderSubscriber {
         }
         self.looked = Instant::now();
         // While it is not there, or does not answer, there is nothing else to be read.
-        let Ok(Some(now)) = topic_id::ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
+        let Ok(Some(now)) = self.ids.ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
             return Ok(false);
         };
         let context = self.consumer.context();
@@ -241,7 +245,8 @@ impl OrderSubscriber {
             return Ok(false);
         }
         tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
-        let known_old = mem::replace(&mut self.consumer, Self::member(&self.config, &self.topic, paused)?);
+        let known_old =
+            mem::replace(&mut self.consumer, Self::member(&self.config, &self.topic, &self.ids, paused)?);
         // What it commits when it leaves bears the name of the old topic.
         thread::spawn(move || drop(known_old));
         self.early.clear();

@@ -1,16 +1,43 @@
 //! Which topic it is: one that is deleted and made anew under the same name has another id.
 //!
-//! rdkafka has no safe call for what librdkafka can tell. This is the one place of the workspace that calls C itself.
-#![expect(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper")]
+//! librdkafka goes by the name, and what it knows of ids is not to be had by rdkafka's safe calls. So Kafka is asked the
+//! question that librdkafka asks it too (`Metadata`), on a connection of its own.
 
-use std::{ffi::CString, fmt, ptr, time::Duration};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
 
-use rdkafka::{ClientContext, bindings as c, client::Client};
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_protocol::{
+    error::ResponseError,
+    messages::{
+        ApiKey, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader, TopicName,
+        metadata_request::MetadataRequestTopic,
+    },
+    protocol::{Decodable, Encodable, StrBytes},
+};
+use rdkafka::{ClientContext, client::Client, error::RDKafkaErrorCode};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use uuid::Uuid;
 
-use super::{ErrorCode, LogError};
+use super::{ErrorCode, LogError, config::SSL};
+use crate::{address::Address, settings::KafkaSettings};
 
 const DOING: &str = "asking which topic it is";
+
+/// The version of the question: the first whose answer has ids (Kafka 2.8).
+const VERSION: i16 = 10;
+
+/// Longest answer that is read, bytes. It names every broker and partition of one topic.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// The id of a topic, for as long as it exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,69 +49,126 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// Asks Kafka for the id of `topic`. None: there is no such topic, or brokers before 2.8, which have no ids.
-pub(super) fn ask<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    within: Duration,
-) -> Result<Option<TopicId>, LogError> {
-    let name = CString::new(topic).map_err(|_| LogError::of_code(DOING, ErrorCode::InvalidTopic))?;
-    let within = i32::try_from(within.as_millis()).unwrap_or(i32::MAX);
-    let rk = client.native_ptr();
-    // SAFETY: `rk` lives as long as `client`, which is borrowed throughout. Whatever is made here is destroyed at the
-    // end, and nobody else has it; librdkafka copies what it is given. An answer that comes later than it is waited
-    // for is dropped with the queue, by librdkafka itself.
-    unsafe {
-        let mut names = [name.as_ptr()];
-        let topics = c::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
-        let options =
-            c::rd_kafka_AdminOptions_new(rk, c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
-        c::rd_kafka_AdminOptions_set_request_timeout(options, within, ptr::null_mut(), 0);
-        let queue = c::rd_kafka_queue_new(rk);
-        c::rd_kafka_DescribeTopics(rk, topics, options, queue);
-        let event = c::rd_kafka_queue_poll(queue, within);
-        let answer = read(event);
-        if !event.is_null() {
-            c::rd_kafka_event_destroy(event);
+/// Asks for ids of topics.
+#[derive(Clone)]
+pub(super) struct TopicIds {
+    /// How brokers prove who they are; none: they are spoken to in the clear.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl TopicIds {
+    /// Of the brokers of `settings`, as librdkafka is told to speak to them.
+    pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
+        let brokers = Address::of(&settings.kafka_brokers);
+        if !brokers.plain.contains(SSL) {
+            return Ok(Self { tls: None });
         }
-        c::rd_kafka_queue_destroy(queue);
-        c::rd_kafka_AdminOptions_destroy(options);
-        c::rd_kafka_TopicCollection_destroy(topics);
-        answer
+        let wrong = |why: String| LogError::Config(format!("KAFKA_BROKERS: {why}"));
+        let mut trusted = RootCertStore::empty();
+        match brokers.certificates().map_err(wrong)? {
+            Some(text) => {
+                for certificate in CertificateDer::pem_slice_iter(&text) {
+                    let certificate = certificate.map_err(|error| wrong(format!("ssl_ca: {error}")))?;
+                    trusted.add(certificate).map_err(|error| wrong(format!("ssl_ca: {error}")))?;
+                }
+            }
+            None => {
+                trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the usual versions of TLS")
+            .with_root_certificates(trusted)
+            .with_no_client_auth();
+        Ok(Self { tls: Some(Arc::new(tls)) })
+    }
+
+    /// Asks Kafka, at the brokers that `client` knows, for the id of `topic`. None: there is no such topic.
+    pub(super) fn ask<C: ClientContext>(
+        &self,
+        client: &Client<C>,
+        topic: &str,
+        within: Duration,
+    ) -> Result<Option<TopicId>, LogError> {
+        let known =
+            client.fetch_metadata(Some(topic), within).map_err(|error| LogError::of(DOING, &error))?;
+        for broker in known.brokers() {
+            let port = u16::try_from(broker.port()).unwrap_or_default();
+            match self.ask_broker(broker.host(), port, topic, within) {
+                Ok(answer) => return id_in(&answer),
+                Err(error) => {
+                    tracing::debug!(%error, broker = broker.host(), "it does not say which topic it is");
+                }
+            }
+        }
+        Err(LogError::of_code(DOING, ErrorCode::BrokerTransportFailure))
+    }
+
+    fn ask_broker(
+        &self,
+        host: &str,
+        port: u16,
+        topic: &str,
+        within: Duration,
+    ) -> io::Result<MetadataResponse> {
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for address in (host, port).to_socket_addrs()? {
+            match TcpStream::connect_timeout(&address, within) {
+                Ok(stream) => {
+                    stream.set_read_timeout(Some(within))?;
+                    stream.set_write_timeout(Some(within))?;
+                    let Some(tls) = &self.tls else { return exchange(stream, topic) };
+                    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+                    let session = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+                    return exchange(StreamOwned::new(session, stream), topic);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
     }
 }
 
-/// What an answer says, which may be none.
-///
-/// # Safety
-///
-/// `event` is null, or an answer to `rd_kafka_DescribeTopics` that is not yet destroyed.
-unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Option<TopicId>, LogError> {
-    if event.is_null() {
-        return Err(LogError::timed_out(DOING));
+/// Asks for `topic` and reads the answer. Both are behind their length.
+fn exchange(mut stream: impl Read + Write, topic: &str) -> io::Result<MetadataResponse> {
+    let name = TopicName(StrBytes::from_string(topic.to_owned()));
+    let question = MetadataRequest::default()
+        .with_topics(Some(vec![MetadataRequestTopic::default().with_name(Some(name))]))
+        .with_allow_auto_topic_creation(false);
+    let head = RequestHeader::default()
+        .with_request_api_key(ApiKey::Metadata as i16)
+        .with_request_api_version(VERSION)
+        .with_client_id(Some(StrBytes::from_static_str("seckill")));
+    let mut text = BytesMut::new();
+    head.encode(&mut text, ApiKey::Metadata.request_header_version(VERSION)).map_err(io::Error::other)?;
+    question.encode(&mut text, VERSION).map_err(io::Error::other)?;
+    let length = i32::try_from(text.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], &text].concat())?;
+    stream.flush()?;
+
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = usize::try_from(i32::from_be_bytes(length)).map_err(io::Error::other)?;
+    if length > MAX_ANSWER {
+        return Err(io::Error::other("the answer is too long"));
     }
-    // SAFETY: by the caller. What is read belongs to `event` and is copied out of it.
-    unsafe {
-        match c::rd_kafka_event_error(event) {
-            c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => {}
-            failed => return Err(LogError::of_code(DOING, failed.into())),
-        }
-        let mut count = 0;
-        let result = c::rd_kafka_event_DescribeTopics_result(event);
-        let topics = c::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
-        if topics.is_null() || count == 0 {
-            return Err(LogError::timed_out(DOING));
-        }
-        let topic = *topics;
-        match ErrorCode::from(c::rd_kafka_error_code(c::rd_kafka_TopicDescription_error(topic))) {
-            ErrorCode::NoError => {}
-            ErrorCode::UnknownTopicOrPartition => return Ok(None),
-            failed => return Err(LogError::of_code(DOING, failed)),
-        }
-        let id = c::rd_kafka_TopicDescription_topic_id(topic);
-        let (most, least) =
-            (c::rd_kafka_Uuid_most_significant_bits(id), c::rd_kafka_Uuid_least_significant_bits(id));
-        let id = Uuid::from_u64_pair(most.cast_unsigned(), least.cast_unsigned());
-        Ok(Some(id).filter(|id| !id.is_nil()).map(TopicId))
+    let mut text = vec![0; length];
+    stream.read_exact(&mut text)?;
+    let mut text = Bytes::from(text);
+    ResponseHeader::decode(&mut text, ApiKey::Metadata.response_header_version(VERSION))
+        .map_err(io::Error::other)?;
+    let answer = MetadataResponse::decode(&mut text, VERSION).map_err(io::Error::other)?;
+    if text.has_remaining() { Err(io::Error::other("there is more than the answer")) } else { Ok(answer) }
+}
+
+/// What an answer says of the one topic that was asked for.
+fn id_in(answer: &MetadataResponse) -> Result<Option<TopicId>, LogError> {
+    let topic = answer.topics.first().ok_or_else(|| LogError::timed_out(DOING))?;
+    match ResponseError::try_from_code(topic.error_code) {
+        None => Ok(Some(TopicId(topic.topic_id))),
+        Some(ResponseError::UnknownTopicOrPartition) => Ok(None),
+        // Of whatever kind: it is asked again.
+        Some(_) => Err(LogError::of_code(DOING, RDKafkaErrorCode::BrokerNotAvailable)),
     }
 }
