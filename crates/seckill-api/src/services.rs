@@ -120,7 +120,7 @@ impl Services {
 
     /// Those of the server that `request` has come to.
     pub(crate) fn of(request: &HttpRequest) -> Option<&Self> {
-        request.app_data::<Data<Self>>().map(|services| services.get_ref())
+        request.app_data::<Data<Self>>().map(Data::get_ref)
     }
 
     /// Counts an order of `buyer`, where buyers have a rate limit.
