@@ -101,7 +101,7 @@ start_kafka() {
     kafka_properties "$number" "$voters" "$listener,CONTROLLER://$(address "kafka$number"):9093" "$listener" \
         BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT 3 >"$dir/server.properties"
     kafka_format "$dir" "$CLUSTER"
-    kafka_runs -Xms192m -Xmx384m -XX:TieredStopAtLevel=1
+    kafka_runs -Xms192m -Xmx384m
     run "kafka$number" "kafka$number" "${COMMAND[@]}"
 }
 

@@ -37,7 +37,7 @@ one_kafka_prepare() {
     kafka_format "$dir" c2Vja2lsbC1yZXBsaWNhQQ
 }
 
-one_kafka_command() { kafka_runs -Xms128m -Xmx320m -XX:TieredStopAtLevel=1; }
+one_kafka_command() { kafka_runs -Xms128m -Xmx320m; }
 
 one_kafka_ready() { kafka_node_ready "$1" "$2"; }
 
