@@ -1,6 +1,9 @@
 //! The topic is deleted and made anew under the same name, while members of the group read it.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use seckill_core::order_log::{LogObserver, OrderSubscriber};
 
@@ -111,8 +114,10 @@ async fn p2_all_members_of_a_group_find_it() {
         }
     }
     eprintln!("found after {:?}", began.elapsed());
-    for member in members {
-        member.close().unwrap();
+    // Each on a thread of its own, as in life: who leaves waits for the others to take part in what that changes.
+    let leaving = members.map(|member| thread::spawn(move || member.close()));
+    for left in leaving {
+        left.join().unwrap().unwrap();
     }
     log.delete().await;
 }
