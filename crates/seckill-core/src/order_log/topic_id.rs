@@ -20,7 +20,7 @@ use kafka_protocol::{
     },
     protocol::{Decodable, Encodable, StrBytes},
 };
-use rdkafka::{ClientContext, client::Client, error::RDKafkaErrorCode};
+use rdkafka::{ClientContext, client::Client};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::ring,
@@ -84,7 +84,8 @@ impl TopicIds {
         Ok(Self { tls: Some(Arc::new(tls)) })
     }
 
-    /// Asks Kafka, at the brokers that `client` knows, for the id of `topic`. None: there is no such topic.
+    /// Asks Kafka, at the brokers that `client` knows, for the id of `topic`. None: there is no such topic, or the
+    /// brokers keep to a protocol of before there were ids.
     pub(super) fn ask<C: ClientContext>(
         &self,
         client: &Client<C>,
@@ -166,9 +167,9 @@ fn exchange(mut stream: impl Read + Write, topic: &str) -> io::Result<MetadataRe
 fn id_in(answer: &MetadataResponse) -> Result<Option<TopicId>, LogError> {
     let topic = answer.topics.first().ok_or_else(|| LogError::timed_out(DOING))?;
     match ResponseError::try_from_code(topic.error_code) {
-        None => Ok(Some(TopicId(topic.topic_id))),
+        None => Ok(Some(topic.topic_id).filter(|id| !id.is_nil()).map(TopicId)),
         Some(ResponseError::UnknownTopicOrPartition) => Ok(None),
         // Of whatever kind: it is asked again.
-        Some(_) => Err(LogError::of_code(DOING, RDKafkaErrorCode::BrokerNotAvailable)),
+        Some(_) => Err(LogError::of_code(DOING, ErrorCode::BrokerNotAvailable)),
     }
 }
