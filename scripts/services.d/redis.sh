@@ -36,7 +36,8 @@ EOF
 
 # What the ledger needs of any Redis (docs/operate.md).
 redis_settings() {
-    printf '%s\n' 'daemonize no' 'appendonly yes' 'appendfsync always' 'save ""' 'maxmemory-policy noeviction'
+    printf '%s\n' 'daemonize no' 'appendonly yes' 'appendfsync always' 'save ""' 'maxmemory-policy noeviction' \
+        'auto-aof-rewrite-min-size 512mb'
 }
 
 # The same, of one that has replicas: without one that follows closely it decides nothing.

@@ -159,6 +159,12 @@ impl Session {
         self.begun(begun).await
     }
 
+    /// Undoes what was done in the transaction, locks included, and opens another.
+    pub(super) async fn begin_anew(&mut self) -> Result<(), StoreError> {
+        self.roll_back().await?;
+        self.begin().await
+    }
+
     /// Opens a transaction by statements of its own.
     pub(super) async fn begin_with(&mut self, sql: &str) -> Result<(), StoreError> {
         self.settled = false;

@@ -17,7 +17,7 @@ use super::{
     decide::{Batch, Body, Totals},
     rows::{from_sql_units, order_id, order_status, to_sql_time, to_sql_units},
     schema::{orders, sales, stock_returns},
-    session::Connection,
+    session::{Connection, Session},
     timeline::{self, Logged},
 };
 use crate::{
@@ -133,10 +133,10 @@ struct KnownRow {
     status: String,
 }
 
-/// The batch of which a backlog is made: its statement is prepared once, and not again for each batch. That takes
-/// rows that borrow nothing.
-pub const FULL_BATCH: usize = 500;
+/// The batch of which a backlog is made: one statement writes it.
+pub const FULL_BATCH: usize = 512;
 
+/// Borrows nothing, so that statements of it can stay prepared.
 #[derive(Insertable)]
 #[diesel(table_name = orders, treat_none_as_default_value = false)]
 struct NewOrderRow {
@@ -195,50 +195,39 @@ pub fn record_write(trace: &TraceContext, began: SystemTime, events: usize, fail
     }
 }
 
-async fn write(
-    connection: &mut Connection,
-    events: &[IncomingEvent],
-) -> Result<Vec<WriteOutcome>, StoreError> {
-    let sales = lock_sales(connection, events).await?;
+async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<WriteOutcome>, StoreError> {
+    let mut sales = lock_sales(session, events).await?;
     let now = Timestamp::now();
-    if let Some(outcomes) = write_as_new(connection, events, &sales, now).await? {
-        return Ok(outcomes);
+    // First as if the store knew none of the orders, which is so almost always, and costs one statement less.
+    let mut batch = Batch::of(&sales);
+    let outcomes = batch.decide_all(events);
+    if are_all_new(&outcomes) {
+        match insert_orders(session, events, &batch, now).await {
+            Ok(()) => {
+                count_sold(session, &batch).await?;
+                return Ok(outcomes);
+            }
+            // One is known, then. Others may have been inserted by now: as if they had not.
+            Err(error) if error.is_taken_key() => {
+                session.begin_anew().await?;
+                sales = lock_sales(session, events).await?;
+            }
+            Err(error) => return Err(error),
+        }
     }
     let mut batch = Batch::of(&sales);
-    read_known_orders(connection, events, &mut batch).await?;
+    read_known_orders(session, events, &mut batch).await?;
     let outcomes = batch.decide_all(events);
-    insert_orders(connection, events, &batch, now).await?;
-    cancel_orders(connection, &batch, now).await?;
-    count_sold(connection, &batch).await?;
+    insert_orders(session, events, &batch, now).await?;
+    cancel_orders(session, &batch, now).await?;
+    count_sold(session, &batch).await?;
     Ok(outcomes)
 }
 
-/// Writes a batch as if the store knew none of its orders, which is so almost always, and costs one statement less.
-/// None: nothing was written, and it takes a look at what the store knows.
-///
-/// It stands only if every event is an order that was inserted, or is in the batch twice: that none of the others is
-/// known, the taken keys say.
-async fn write_as_new(
-    connection: &mut Connection,
-    events: &[IncomingEvent],
-    sales: &[(SaleId, Totals)],
-    now: Timestamp,
-) -> Result<Option<Vec<WriteOutcome>>, StoreError> {
-    let mut batch = Batch::of(sales);
-    let outcomes = batch.decide_all(events);
-    let all_new =
-        outcomes.iter().all(|outcome| matches!(outcome, WriteOutcome::Confirmed | WriteOutcome::Duplicate));
-    if !all_new {
-        return Ok(None);
-    }
-    match insert_orders(connection, events, &batch, now).await {
-        Ok(()) => {}
-        // The server has undone the statement, and there was only this one.
-        Err(error) if error.is_taken_key() => return Ok(None),
-        Err(error) => return Err(error),
-    }
-    count_sold(connection, &batch).await?;
-    Ok(Some(outcomes))
+/// Whether every event is an order to insert, or is in the batch twice. That the store knows none of them is then told
+/// by their keys: none is taken.
+fn are_all_new(outcomes: &[WriteOutcome]) -> bool {
+    outcomes.iter().all(|outcome| matches!(outcome, WriteOutcome::Confirmed | WriteOutcome::Duplicate))
 }
 
 /// Locks the rows of the batch's sales. From here to the end of the transaction nobody else decides
@@ -323,14 +312,38 @@ async fn insert_orders(
             written_at: to_sql_time(now),
         });
     }
-    if rows.is_empty() {
-        return Ok(());
-    }
-    match <Box<[_; FULL_BATCH]>>::try_from(rows) {
-        Ok(full) => insert_into(orders::table).values(full).execute(connection).await?,
-        Err(rows) => insert_into(orders::table).values(rows).execute(connection).await?,
-    };
+    insert_rows(connection, rows).await
+}
+
+/// Inserts `rows` by statements of 512, 256, 128, … 1 of them. There are but ten such statements, so they stay prepared:
+/// to prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
+async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
+    let rows = insert_blocks::<FULL_BATCH>(connection, rows).await?;
+    let rows = insert_blocks::<256>(connection, rows).await?;
+    let rows = insert_blocks::<128>(connection, rows).await?;
+    let rows = insert_blocks::<64>(connection, rows).await?;
+    let rows = insert_blocks::<32>(connection, rows).await?;
+    let rows = insert_blocks::<16>(connection, rows).await?;
+    let rows = insert_blocks::<8>(connection, rows).await?;
+    let rows = insert_blocks::<4>(connection, rows).await?;
+    let rows = insert_blocks::<2>(connection, rows).await?;
+    insert_blocks::<1>(connection, rows).await?;
     Ok(())
+}
+
+/// Inserts as many of `rows` as `SIZE` goes into, and gives back the rest.
+async fn insert_blocks<const SIZE: usize>(
+    connection: &mut Connection,
+    mut rows: Vec<NewOrderRow>,
+) -> Result<Vec<NewOrderRow>, StoreError> {
+    while rows.len() >= SIZE {
+        let rest = rows.split_off(SIZE);
+        let Ok(block) = <Box<[_; SIZE]>>::try_from(std::mem::replace(&mut rows, rest)) else {
+            unreachable!("what is left after a split is of that size");
+        };
+        insert_into(orders::table).values(block).execute(connection).await?;
+    }
+    Ok(rows)
 }
 
 /// Marks stored orders as cancelled, and notes all orders whose units shall go back.

@@ -4,13 +4,13 @@
 use std::time::Instant;
 
 use seckill_core::{
-    store::{IncomingEvent, WriteOutcome},
+    store::{FULL_BATCH, IncomingEvent, WriteOutcome},
     testing::TestDatabase,
 };
 
 use super::events::{create, order, placed};
 
-/// Writes `batches` of 500 orders, spread over `sales`, and prints the rate.
+/// Writes `batches` full batches of orders, spread over `sales`, and prints the rate.
 async fn measure(sales: u64, batches: u64) {
     let database = TestDatabase::create().await;
     let store = database.store();
@@ -19,20 +19,21 @@ async fn measure(sales: u64, batches: u64) {
     }
     let mut backlog: Vec<Vec<IncomingEvent>> = Vec::new();
     for _batch in 0..batches {
-        let batch = (0..500).map(|n| placed(&order(&format!("s{}", n % sales), &format!("buyer-{n}"), 1)));
+        let batch = (0..FULL_BATCH)
+            .map(|n| placed(&order(&format!("s{}", n as u64 % sales), &format!("buyer-{n}"), 1)));
         backlog.push(batch.collect());
     }
     let started = Instant::now();
     for batch in &backlog {
-        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Confirmed; 500]);
+        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Confirmed; FULL_BATCH]);
     }
-    let rate = (batches * 500) as f64 / started.elapsed().as_secs_f64();
-    println!("{sales} sales, batches of 500: {rate:.0} orders/s");
+    let rate = (batches * FULL_BATCH as u64) as f64 / started.elapsed().as_secs_f64();
+    println!("{sales} sales, batches of {FULL_BATCH}: {rate:.0} orders/s");
     let started = Instant::now();
     for batch in backlog.iter().take(50) {
-        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Duplicate; 500]);
+        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Duplicate; FULL_BATCH]);
     }
-    println!("the same again: {:.0} orders/s", 25_000.0 / started.elapsed().as_secs_f64());
+    println!("the same again: {:.0} orders/s", (50 * FULL_BATCH) as f64 / started.elapsed().as_secs_f64());
 }
 
 #[tokio::test(flavor = "multi_thread")]

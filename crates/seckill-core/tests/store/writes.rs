@@ -82,6 +82,30 @@ async fn p3_a_repeated_event_changes_nothing() {
     assert_eq!(sold(&store, "s").await, 2);
 }
 
+/// Whatever was inserted before the known one was met is undone, and counted once.
+#[tokio::test]
+async fn p1_p3_a_known_order_anywhere_in_a_batch_of_new_ones_is_told_apart() {
+    // Which takes a statement of eight and one of one.
+    const ORDERS: usize = 9;
+    for place in [0, ORDERS - 2, ORDERS - 1] {
+        let database = TestDatabase::create().await;
+        let store = database.store();
+        create(&store, "s", 100).await;
+        // Inserted in the order of their ids, which is this one.
+        let orders: Vec<_> = (0..ORDERS).map(|n| order("s", &format!("buyer-{n}"), 1)).collect();
+        write(&store, placed(&orders[place])).await;
+
+        let batch: Vec<_> = orders.iter().map(placed).collect();
+        let mut expected = [WriteOutcome::Confirmed; ORDERS];
+        expected[place] = WriteOutcome::Duplicate;
+        assert_eq!(store.write_batch(&batch).await.unwrap(), expected, "{place}");
+        assert_eq!(sold(&store, "s").await, ORDERS as u64);
+        for order in &orders {
+            assert_eq!(status(&store, order).await, Some(OrderStatus::Confirmed));
+        }
+    }
+}
+
 #[tokio::test]
 async fn p3_one_id_is_one_body() {
     let database = TestDatabase::create().await;
