@@ -22,7 +22,7 @@ use seckill_core::{
 use tokio::task::JoinHandle;
 
 pub use crate::services::Parts;
-use crate::{measures::HttpMeasures, routes, services::Services, settings::LimitSettings};
+use crate::{door::Door, measures::HttpMeasures, routes, services::Services, settings::LimitSettings};
 
 /// How long the head of a request may take, from the first byte or the connection's start. Later than that,
 /// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
@@ -40,6 +40,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 pub struct Api {
     server: Server,
     address: SocketAddr,
+    door: Door,
     stopping: Arc<AtomicBool>,
     streams: ShutdownSwitch,
     lame_duck: Duration,
@@ -59,6 +60,7 @@ impl Api {
             Some(workers) => workers.get(),
             None => std::thread::available_parallelism()?.get(),
         };
+        let (door, listener) = Door::open(listen, BACKLOG)?;
         let server = HttpServer::new(move || {
             App::new()
                 .app_data(services.admin.clone())
@@ -67,15 +69,14 @@ impl Api {
         })
         .workers(workers)
         .max_connections(limits.max_connections.get())
-        .backlog(BACKLOG)
         .client_request_timeout(HEAD_WITHIN)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(FINISH_REQUESTS_WITHIN.as_secs())
         .disable_signals()
-        .bind(listen)?;
+        .listen(listener)?;
         let address = server.addrs()[0];
         let lame_duck = limits.lame_duck();
-        Ok(Self { server: server.run(), address, stopping, streams, lame_duck, publisher, purchases })
+        Ok(Self { server: server.run(), address, door, stopping, streams, lame_duck, publisher, purchases })
     }
 
     /// Where it listens.
@@ -83,8 +84,8 @@ impl Api {
         self.address
     }
 
-    /// Serves until `shutdown`, then stops: unready at once; after a moment no new connections; requests
-    /// under way are finished; what was decided is published, acknowledged and settled.
+    /// Serves until `shutdown`, then stops: unready at once; after a moment no new connections; requests that came
+    /// in are finished; what was decided is published, acknowledged and settled.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let handle: ServerHandle = self.server.handle();
         let server = tokio::spawn(self.server);
@@ -97,6 +98,7 @@ impl Api {
         tokio::time::sleep(self.lame_duck).await;
         // They have no end of their own to wait for.
         self.streams.request();
+        self.door.shut().await;
         handle.stop(true).await;
         server.await.map_err(io::Error::other)??;
         // The queue's task ends when all that was submitted is decided and all that was published is settled.

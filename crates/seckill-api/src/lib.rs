@@ -29,6 +29,7 @@ pub mod body;
 pub mod cancellation;
 pub mod client_address;
 pub mod description;
+mod door;
 pub mod feed;
 pub mod flow;
 pub mod identity;

@@ -1,10 +1,14 @@
 //! Stopping: unready at once, and nothing that was asked before is lost.
 
-use std::time::Duration;
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use seckill_core::{
     ledger::OrderLookup,
     order::{OrderId, OrderStatus},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 use crate::world::{RunningApi, World};
@@ -35,7 +39,7 @@ async fn p2_a_stop_makes_unready_at_once_and_loses_nothing() {
     let (answers, ()) = futures_util::join!(asking, stopping);
     let address = api.address;
     api.stop().await;
-    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(address).await.is_err(), "nobody listens any more");
 
     for answer in answers {
         assert_eq!(answer.status, 202, "{}", answer.body);
@@ -51,6 +55,43 @@ async fn p2_a_stop_makes_unready_at_once_and_loses_nothing() {
     assert_eq!(world.ledger_sale().await.outbox, 0);
     assert_eq!(world.remaining().await, 900);
     world.end().await;
+}
+
+/// Whoever gets a connection gets an answer; everybody else is refused the connection, and knows that nothing was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_nobody_who_was_let_in_is_cut_off_by_a_stop() {
+    let world = World::open(10).await;
+    for _stop in 0..5 {
+        let api = RunningApi::start(world.parts().await, &["--lame-duck-seconds", "0"]);
+        let address = api.address;
+        let knocking: Vec<_> = (0..16).map(|_| tokio::spawn(knock_until_refused(address))).collect();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        api.stop().await;
+        for asked in knocking {
+            let answered = asked.await.expect("nobody was cut off");
+            assert!(answered > 0);
+        }
+    }
+    world.end().await;
+}
+
+/// Asks again and again, each time by a connection of its own, until there is none to be had. How often it was answered.
+async fn knock_until_refused(address: SocketAddr) -> usize {
+    let mut answered = 0;
+    loop {
+        let mut connection = match TcpStream::connect(address).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+                return answered;
+            }
+        };
+        let mut answer = String::new();
+        connection.write_all(b"GET /livez HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n").await.unwrap();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+        answered += 1;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

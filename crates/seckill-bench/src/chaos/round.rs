@@ -114,6 +114,7 @@ pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Re
 
 /// Sells so many orders of one sale, as fast as it goes: what a ledger that is rebuilt has to hold.
 pub async fn hold(world: &mut World, orders: u64) -> anyhow::Result<OnSale> {
+    world.set(&[]).await?;
     world.make_whole().await?;
     let sale = world.create_sale("held", orders).await?;
     let told = world.folder.join("held.jsonl");
