@@ -1,8 +1,8 @@
 //! What happens to servers that have replicas: brokers of a cluster, and the Redis that Sentinel watches.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use deadpool_redis::redis;
 
 use super::{
@@ -13,6 +13,8 @@ use super::{
 
 /// How long the replicas miss what the primary does. It goes on meanwhile: `min-replicas-max-lag` is more.
 const MISSED: Duration = Duration::from_millis(1_500);
+/// How long it may take until both replicas follow again.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Kills the broker that leads a partition, and so many others.
 pub async fn kill_leader(world: &World, pick: usize, others: usize) -> anyhow::Result<()> {
@@ -40,15 +42,20 @@ pub async fn lose_primary(world: &World) -> anyhow::Result<()> {
     world.services.start_all(&replicas).await
 }
 
-/// The primary that a replica follows, and the others.
+/// The primary that both replicas follow, and those. The server that was the primary before the last strike may still
+/// be on its way to being one of them.
 async fn roles(world: &World) -> anyhow::Result<(Service, Vec<Service>)> {
-    for primary in REPLICAS {
-        let address = world.services.address(primary).await?;
-        if is_followed(&address).await.unwrap_or(false) {
-            return Ok((primary, REPLICAS.into_iter().filter(|&other| other != primary).collect()));
+    let ends = Instant::now() + FOLLOWED_WITHIN;
+    loop {
+        for primary in REPLICAS {
+            let address = world.services.address(primary).await?;
+            if is_followed(&address).await.unwrap_or(false) {
+                return Ok((primary, REPLICAS.into_iter().filter(|&other| other != primary).collect()));
+            }
         }
+        ensure!(Instant::now() < ends, "no Redis is a primary that is followed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    anyhow::bail!("no Redis is a primary that is followed")
 }
 
 async fn is_followed(address: &str) -> anyhow::Result<bool> {
