@@ -163,6 +163,17 @@ native_port() {
     free_port "$((first + ${SECKILL_SERVICES_PORTS_SHIFTED:-0}))" "$count"
 }
 
+# Writes down the port that a service will get, for those that are started beside it and must know.
+native_reserve() {
+    local dir="$STATE_DIR/$1"
+    mkdir -p "$dir"
+    if ! native_in_use "$1"; then native_port "$1" >"$dir/port"; fi
+}
+
+# The port that was written down for a service. Not `native_port`: one that is just starting holds it, and is not known
+# to be ours yet.
+reserved_port() { cat "$STATE_DIR/$1/port"; }
+
 # --- packages ----------------------------------------------------------------------------------
 
 # Installs what the services lack, in one go.

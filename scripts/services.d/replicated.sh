@@ -29,7 +29,7 @@ one_kafka_prepare() {
     kafka_jars_there || kafka_fetch_jars
     ln -sfn ../kafka/libs "$dir/libs"
     cp "$HERE/kafka/log4j2.xml" "$dir/log4j2.xml"
-    for other in 1 2 3; do voters+="${voters:+,}$other@127.0.0.1:$(($(native_port "kafka$other") + 1))"; done
+    for other in 1 2 3; do voters+="${voters:+,}$other@127.0.0.1:$(($(reserved_port "kafka$other") + 1))"; done
     listener="BROKER://127.0.0.1:$port"
     kafka_properties "$number" "$voters" "$listener,CONTROLLER://127.0.0.1:$((port + 1))" "$listener" \
         BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT 3 >"$dir/server.properties"
@@ -52,7 +52,7 @@ one_redis_prepare() {
     {
         printf '%s\n' 'bind 127.0.0.1' "port $port" 'dir data'
         redis_replicated_settings
-        if [ "$number" -ne 1 ]; then echo "replicaof 127.0.0.1 $(native_port redis1)"; fi
+        if [ "$number" -ne 1 ]; then echo "replicaof 127.0.0.1 $(reserved_port redis1)"; fi
     } >"$dir/redis.conf"
 }
 
@@ -66,7 +66,7 @@ one_sentinel_prepare() {
     [ ! -e "$dir/sentinel.conf" ] || return 0
     {
         printf '%s\n' 'bind 127.0.0.1' "port $port"
-        sentinel_settings 127.0.0.1 "$(native_port redis1)"
+        sentinel_settings 127.0.0.1 "$(reserved_port redis1)"
     } >"$dir/sentinel.conf"
 }
 
@@ -92,7 +92,7 @@ door_prepare() {
     cp "$ROOT/deploy/haproxy/haproxy.cfg" "$STATE_DIR/door/haproxy.cfg"
     sed -i "s/ bind :6379/ bind 127.0.0.1:$1/" "$STATE_DIR/door/haproxy.cfg"
     for number in 1 2 3; do
-        sed -i "s/ redis-$number:6379/ 127.0.0.1:$(native_port "redis$number")/" "$STATE_DIR/door/haproxy.cfg"
+        sed -i "s/ redis-$number:6379/ 127.0.0.1:$(reserved_port "redis$number")/" "$STATE_DIR/door/haproxy.cfg"
     done
 }
 

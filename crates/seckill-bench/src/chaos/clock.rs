@@ -1,26 +1,47 @@
 //! An API whose clock is wrong: sale windows follow the clock of Redis, not its own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use super::{process::Kind, world::World};
 use crate::http::Connection;
 
-/// How far ahead the clock is, as libfaketime reads it.
+/// How far the clock is moved, as libfaketime reads it.
+const RIGHT: &str = "+0";
 const AHEAD: &str = "+1h";
-/// How often it is started before it is given up, and how long each start may take to be ready.
-const STARTS: usize = 4;
-const READY_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take until the process has noticed.
+const MOVED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Starts `api` anew with a clock that is an hour ahead, and sees that it still sells what is open until in half an
-/// hour, and not what opens in half an hour.
+/// Starts `api` anew with a clock that jumps ahead by an hour, and sees that it still sells what is open until in half
+/// an hour, and not what opens in half an hour.
 pub async fn set_ahead(world: &mut World, api: &str) -> anyhow::Result<()> {
     let library = world.fake_time.clone().context("no libfaketime")?;
     world.processes.stop(api).await?;
-    start_ahead(world, api, &library).await?;
+    let clock = world.folder.join(format!("clock-of-{api}"));
+    let settings = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().context("the folder's name is not UTF-8")?),
+        ("FAKETIME_CACHE_DURATION", "1"),
+        // Time that only passes is not what is wrong.
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    // Not before it is ready: the waits of librdkafka are not seen by libfaketime, which only sees what they take for
+    // now. Begun with a wrong clock, they last an hour longer, and it never gets as far as a connection.
+    std::fs::write(&clock, RIGHT)?;
+    world.processes.start_with(api, &settings)?;
+    world.processes.wait_until_ready(api).await?;
+    std::fs::write(&clock, AHEAD)?;
+    let ends = Instant::now() + MOVED_WITHIN;
+    while time_told_by(world, api).await?.duration_since(Timestamp::now()) < SignedDuration::from_mins(59) {
+        ensure!(Instant::now() < ends, "the clock of {api} does not move");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let soon = (Timestamp::now() + SignedDuration::from_mins(30)).to_string();
     let (closing, opening) = (
         format!("closing-{}", Timestamp::now().as_millisecond()),
@@ -41,23 +62,15 @@ pub async fn set_ahead(world: &mut World, api: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts `api` with the wrong clock, as often as it takes: where librdkafka waits until some moment (to ask Kafka once
-/// more for what it did not get at once), libfaketime lets it wait for an hour longer.
-async fn start_ahead(world: &mut World, api: &str, library: &str) -> anyhow::Result<()> {
-    let settings = [
-        ("LD_PRELOAD", library),
-        ("FAKETIME", AHEAD),
-        // Time that only passes is not what is wrong.
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-    ];
-    for _ in 0..STARTS {
-        world.processes.start_with(api, &settings)?;
-        if let Ok(ready) = timeout(READY_WITHIN, world.processes.wait_until_ready(api)).await {
-            return ready;
-        }
-        world.processes.kill(api).await?;
-    }
-    anyhow::bail!("{api} was not ready with a wrong clock in {STARTS} starts")
+/// What time it is, by the head of an answer of `api`.
+async fn time_told_by(world: &World, api: &str) -> anyhow::Result<Timestamp> {
+    let mut connection = TcpStream::connect(world.processes.address(api)?).await?;
+    connection.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await?;
+    let date =
+        answer.lines().find_map(|line| line.strip_prefix("date: ")).context("an answer without a date")?;
+    Ok(rfc2822::parse(date)?.timestamp())
 }
 
 /// Starts every API anew with the right clock. They are killed: libfaketime holds up the waits of librdkafka that an
