@@ -49,13 +49,19 @@ def against_floor(world, report, name, floor, measure, effort, connections):
     return runs
 
 
-def accepted(world, report, effort, floor, measured):
-    """Orders accepted, and what each costs. The consumers rest: `drain` is theirs. Gives the API and its sale."""
+def warm_api(world):
+    """An API that has worked for a while, and its sale. No consumer runs."""
     (consumer,) = world.consumers()
     api, sale = world.start("seckill-api"), world.sale()
     api.wait_for(f"/v1/sales/{sale}")
     world.stop(consumer)
     world.load(api.url, sale, 256, seconds=WARM_UP_SECONDS)
+    return api, sale
+
+
+def accepted(world, report, effort, floor, measured):
+    """Orders accepted, and what each costs. The consumers rest: `drain` is theirs. Gives the API and its sale."""
+    api, sale = warm_api(world)
     if not measured:
         return api, sale
     watched = {"api": api.pid, **service_pids()}

@@ -59,7 +59,7 @@ mariadb_command() {
         --socket=mariadbd.sock --pid-file=mariadbd.pid
         --bind-address=127.0.0.1 --port="$1" --skip-name-resolve
         --max-connections=500
-        --innodb-buffer-pool-size=512M
+        --innodb-buffer-pool-size=1G
         --innodb-flush-log-at-trx-commit=1
         # Room for some minutes of selling: a small log makes pages be written to disk again and again.
         --innodb-log-file-size=512M

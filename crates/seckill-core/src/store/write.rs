@@ -133,7 +133,7 @@ struct KnownRow {
     status: String,
 }
 
-/// The batch of which a backlog is made: one statement writes it.
+/// The batch of which a backlog is made.
 pub const FULL_BATCH: usize = 512;
 
 /// Borrows nothing, so that statements of it can stay prepared.
@@ -315,11 +315,10 @@ async fn insert_orders(
     insert_rows(connection, rows).await
 }
 
-/// Inserts `rows` by statements of 512, 256, 128, … 1 of them. There are but ten such statements, so they stay prepared:
-/// to prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
+/// Inserts `rows` by statements of 128, 64, … 1 of them. There are but eight such statements, so they stay prepared: to
+/// prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
+/// The descriptions are kept, which is why none is larger.
 async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
-    let rows = insert_blocks::<FULL_BATCH>(connection, rows).await?;
-    let rows = insert_blocks::<256>(connection, rows).await?;
     let rows = insert_blocks::<128>(connection, rows).await?;
     let rows = insert_blocks::<64>(connection, rows).await?;
     let rows = insert_blocks::<32>(connection, rows).await?;
