@@ -49,21 +49,24 @@ def against_floor(world, report, name, floor, measure, effort, connections):
     return runs
 
 
-def warm_api(world):
-    """An API that has worked for a while, and its sale. No consumer runs."""
+def new_api(world, **terms):
+    """An API, and a sale of these terms that it sells. No consumer runs."""
     (consumer,) = world.consumers()
-    api, sale = world.start("seckill-api"), world.sale()
+    api, sale = world.start("seckill-api"), world.sale(**terms)
     api.wait_for(f"/v1/sales/{sale}")
     world.stop(consumer)
+    return api, sale
+
+
+def warm_api(world):
+    """The same, after it has worked for a while."""
+    api, sale = new_api(world)
     world.load(api.url, sale, 256, seconds=WARM_UP_SECONDS)
     return api, sale
 
 
-def accepted(world, report, effort, floor, measured):
-    """Orders accepted, and what each costs. The consumers rest: `drain` is theirs. Gives the API and its sale."""
-    api, sale = warm_api(world)
-    if not measured:
-        return api, sale
+def accepted(world, report, effort, floor, api, sale):
+    """Orders accepted, and what each costs. The consumers rest: `drain` is theirs."""
     watched = {"api": api.pid, **service_pids()}
     costs = []
     for connections in effort.connections:
@@ -89,15 +92,11 @@ def accepted(world, report, effort, floor, measured):
     # What the same request costs the bare server on this machine: most of it is the system's, for the sockets.
     median["floor"] = floor_cost
     report.add("cpuPerOrder", median["api"], "us (api)", None, median["api"], [{"median": median}, *costs])
-    return api, sale
 
 
 def sold_out(world, report, effort, floor):
     """Refusals once nothing is left."""
-    (consumer,) = world.consumers()
-    api, sale = world.start("seckill-api"), world.sale(stock=1)
-    api.wait_for(f"/v1/sales/{sale}")
-    world.stop(consumer)
+    api, sale = new_api(world, stock=1)
     world.load(api.url, sale, 4, "--buyers", 4)
     watched = {"api": api.pid, **service_pids()}
     for what, share in [("soldOut", 0), ("soldOutKeyed", 1)]:
