@@ -1,14 +1,10 @@
 # shellcheck shell=bash
 # Hosts: a network namespace each, with a cable to a bridge that has a namespace of its own. The machine's own
-# network has no part in it and is not touched.
+# network has no part in it and is not touched. Whoever sources this says which there are: ADDRESS, by name the last
+# part of each one's address.
 
 readonly NET=10.77.0
 readonly SWITCH=sk$$-switch
-# Host and the last part of its address.
-declare -rA ADDRESS=(
-    [kafka1]=11 [kafka2]=12 [kafka3]=13 [redis1]=21 [redis2]=22 [redis3]=23 [mysql]=31
-    [api1]=41 [api2]=42 [api3]=43 [consumer1]=51 [consumer2]=52 [consumer3]=53 [front]=61 [buyers]=71
-)
 
 address() { echo "$NET.${ADDRESS[$1]}"; }
 
