@@ -1,4 +1,4 @@
-//! Micro-batching: a task takes whatever waits, has it decided in one call a sale, and hands each answer back.
+//! Micro-batching: a task takes whatever waits, has it decided in one call, and hands each answer back.
 //!
 //! One call is under way at a time, so that while Redis works the next batch gathers by itself: under load
 //! batches are large and cheap, and a lone order waits for nobody.
@@ -18,7 +18,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{LedgerError, LedgerOrder, RecordState, ReserveOutcome, StockLedger, change, reserve};
+use super::{
+    LedgerError, LedgerOrder, RecordState, ReserveOutcome, StockLedger, change,
+    reserve::{self, OfSale},
+};
 use crate::{
     order::{Order, OrderId, OrderRequest, OrderStatus, Units},
     sale::SaleId,
@@ -185,7 +188,7 @@ impl<A, F> Batcher<A, F> {
         }
     }
 
-    /// Decides `orders` and settles `acks`, all at once; leaves both empty.
+    /// Decides `orders` and settles `acks`, by a call each; leaves both empty.
     async fn flush<T>(&mut self, orders: &mut Vec<(Reservation, T)>, acks: &mut Vec<Settled>)
     where
         A: FnMut(T) -> Option<T>,
@@ -203,18 +206,18 @@ impl<A, F> Batcher<A, F> {
         });
         let batches = by_sale(admitted);
         let connected = connection.as_deref();
-        let settling = settle(&self.ledger, connected.ok(), std::mem::take(acks));
-        let deciding = batches.iter().map(|batch| decide(&self.ledger, connected, &batch.reservations));
-        let (results, ()) = future::join(future::join_all(deciding), settling).await;
-        if !results.iter().any(|result| result.first_call_failed) {
+        let settling = settle(connected, std::mem::take(acks));
+        let (decided, ()) =
+            future::join(decide(&self.ledger, connected, &of_sales(&batches)), settling).await;
+        if decided.as_ref().is_none_or(|decided| !decided.first_call_failed) {
             self.connection = connection.ok();
         }
-        for (batch, result) in batches.into_iter().zip(results) {
-            self.answer(batch, result);
+        if let Some(decided) = decided {
+            self.answer(batches, decided);
         }
     }
 
-    fn answer<T>(&mut self, batch: Batch<T>, decided: BatchDecided)
+    fn answer<T>(&mut self, batches: Vec<Batch<T>>, decided: BatchDecided)
     where
         F: FnMut(Reservation, T, Decided, Call),
     {
@@ -225,18 +228,22 @@ impl<A, F> Batcher<A, F> {
         }
         self.measures.sizes.record(call.orders as f64);
         self.measures.seconds.record(call.took);
-        for ((reservation, ticket), outcome) in
-            batch.reservations.into_iter().zip(batch.tickets).zip(outcomes)
-        {
+        let orders = batches.into_iter().flat_map(|batch| batch.reservations.into_iter().zip(batch.tickets));
+        for ((reservation, ticket), outcome) in orders.zip(outcomes) {
             (self.decided)(reservation, ticket, outcome, call);
         }
     }
 }
 
-/// The orders of one sale that are decided in one call, and what their callers want back.
+/// Orders of one sale, and what their callers want back.
 pub(super) struct Batch<T> {
     pub(super) reservations: Vec<Reservation>,
     tickets: Vec<T>,
+}
+
+/// The orders of `batches`, as a call takes them.
+pub(super) fn of_sales<T>(batches: &[Batch<T>]) -> Vec<OfSale<'_>> {
+    batches.iter().map(|batch| (&batch.reservations[0].sale, &batch.reservations[..])).collect()
 }
 
 /// Groups `orders` by sale, in the order in which they came; almost always there is one.
@@ -257,46 +264,69 @@ pub(super) fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<
 /// What is known of one order's decision.
 pub type Decided = Result<ReserveOutcome, LedgerError>;
 
-/// What is known of a batch's decisions.
+/// What is known of the decisions of one call.
 struct BatchDecided {
+    /// One for each order, sale by sale.
     outcomes: Vec<Decided>,
     /// The connection of the first call is not to be used again, whatever a second call said.
     first_call_failed: bool,
     call: Call,
 }
 
-/// Decides one sale's orders. A call whose answer was lost is repeated: `reserve.lua` answers the second
-/// one from the record that the first one left.
+/// Decides `batches`, if there are any. A call whose answer was lost is repeated: `reserve.lua` answers the second one
+/// from the records that the first one left.
 async fn decide(
     ledger: &StockLedger,
     connection: Result<&MultiplexedConnection, &LedgerError>,
-    batch: &[Reservation],
-) -> BatchDecided {
-    let (sale, sent, started) = (&batch[0].sale, SystemTime::now(), Instant::now());
+    batches: &[OfSale<'_>],
+) -> Option<BatchDecided> {
+    if batches.is_empty() {
+        return None;
+    }
+    let (sent, started) = (SystemTime::now(), Instant::now());
     let first = match connection {
-        Ok(connection) => reserve::reserve_on(&mut connection.clone(), sale, batch).await,
+        Ok(connection) => reserve_each(&mut connection.clone(), batches).await,
         Err(error) => Err(error.clone()),
     };
+    let orders = batches.iter().map(|(_, batch)| batch.len()).sum();
     let (outcomes, first_call_failed) = match first {
-        Ok(outcomes) => (outcomes.into_iter().map(Ok).collect(), false),
-        Err(LedgerError::Unknown(lost)) => (decide_again(ledger, batch, started, lost).await, true),
-        Err(error) => (vec![Err(error); batch.len()], true),
+        Ok(outcomes) => {
+            let failed = outcomes.iter().any(Result::is_err);
+            (outcomes, failed)
+        }
+        Err(LedgerError::Unknown(lost)) => (decide_again(ledger, batches, started, lost).await, true),
+        Err(error) => (vec![Err(error); orders], true),
     };
-    let call = Call { sent, took: started.elapsed(), orders: batch.len() };
-    BatchDecided { outcomes, first_call_failed, call }
+    let call = Call { sent, took: started.elapsed(), orders };
+    Some(BatchDecided { outcomes, first_call_failed, call })
+}
+
+/// Decides `batches` and says of each order, sale by sale, what became of it.
+async fn reserve_each(
+    connection: &mut MultiplexedConnection,
+    batches: &[OfSale<'_>],
+) -> Result<Vec<Decided>, LedgerError> {
+    let decided = reserve::reserve_on(connection, batches).await?;
+    let each = |((_, batch), decided): (&OfSale<'_>, reserve::DecidedOfSale)| match decided {
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error); batch.len()],
+    };
+    Ok(batches.iter().zip(decided).flat_map(each).collect())
 }
 
 /// Repeats a call that `started` then and whose answer was `lost`, for a while. However long a connection takes:
 /// nothing is sent after that while, when the buyer may have been told already what became of the order.
 async fn decide_again(
     ledger: &StockLedger,
-    batch: &[Reservation],
+    batches: &[OfSale<'_>],
     started: Instant,
     mut lost: RedisError,
 ) -> Vec<Decided> {
+    let orders = batches.iter().map(|(_, batch)| batch.len()).sum();
+    let mut known = vec![Err(LedgerError::Unknown(lost.clone())); orders];
     while started.elapsed() < REPEAT_FOR {
         let asked = match tokio::time::timeout_at(started + REPEAT_FOR, ledger.connection()).await {
-            Ok(Ok(mut connection)) => reserve::reserve_on(&mut connection, &batch[0].sale, batch).await,
+            Ok(Ok(mut connection)) => reserve_each(&mut connection, batches).await,
             Ok(Err(error)) => Err(error),
             Err(_) => break,
         };
@@ -304,46 +334,57 @@ async fn decide_again(
             Err(LedgerError::Unknown(error)) => lost = error,
             // Refused now says nothing of the first call.
             Err(LedgerError::Unavailable(_)) => tokio::time::sleep(REPEAT_PAUSE).await,
-            Err(error @ LedgerError::Corrupt(_)) => return vec![Err(error); batch.len()],
+            Err(error @ LedgerError::Corrupt(_)) => return vec![Err(error); orders],
             Ok(outcomes) => {
-                return outcomes.into_iter().map(|outcome| after_lost_answer(outcome, &lost)).collect();
+                let refused =
+                    outcomes.iter().any(|outcome| matches!(outcome, Err(LedgerError::Unavailable(_))));
+                known = outcomes.into_iter().map(|outcome| after_lost_answer(outcome, &lost)).collect();
+                if !refused {
+                    break;
+                }
+                tokio::time::sleep(REPEAT_PAUSE).await;
             }
         }
     }
-    vec![Err(LedgerError::Unknown(lost)); batch.len()]
+    known
 }
 
 /// What a second call's outcome is worth where the answer to the first was `lost`. An order that is there is
 /// there. A refusal says nothing of the first call: it may have taken units in a ledger that is being rebuilt
 /// now, with the order in its outbox, or its command may still be on its way.
-fn after_lost_answer(outcome: ReserveOutcome, lost: &RedisError) -> Decided {
+fn after_lost_answer(outcome: Decided, lost: &RedisError) -> Decided {
     match outcome {
-        ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_) | ReserveOutcome::Conflict => Ok(outcome),
-        ReserveOutcome::SoldOut { .. }
-        | ReserveOutcome::LimitReached
-        | ReserveOutcome::NotOpen { .. }
-        | ReserveOutcome::Ended
-        | ReserveOutcome::Paused
-        | ReserveOutcome::Absent
-        | ReserveOutcome::Untrusted => Err(LedgerError::Unknown(lost.clone())),
+        Ok(ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_) | ReserveOutcome::Conflict)
+        | Err(LedgerError::Unknown(_) | LedgerError::Corrupt(_)) => outcome,
+        Ok(
+            ReserveOutcome::SoldOut { .. }
+            | ReserveOutcome::LimitReached
+            | ReserveOutcome::NotOpen { .. }
+            | ReserveOutcome::Ended
+            | ReserveOutcome::Paused
+            | ReserveOutcome::Absent
+            | ReserveOutcome::Untrusted,
+        )
+        | Err(LedgerError::Unavailable(_)) => Err(LedgerError::Unknown(lost.clone())),
     }
 }
 
 /// Takes settled orders out of the outbox. Failing costs nothing: the relay publishes them once more.
-async fn settle(ledger: &StockLedger, connection: Option<&MultiplexedConnection>, settled: Vec<Settled>) {
+async fn settle(connection: Result<&MultiplexedConnection, &LedgerError>, settled: Vec<Settled>) {
+    if settled.is_empty() {
+        return;
+    }
+    let orders = settled.len();
     let mut groups: HashMap<(SaleId, u64), Vec<OrderId>> = HashMap::new();
     for Settled { sale, id, epoch } in settled {
         groups.entry((sale, epoch)).or_default().push(id);
     }
-    // All at once: one after the other, a hundred sales would be a hundred round trips, each with its write to disk.
-    let settling = groups.iter().map(|((sale, epoch), ids)| async move {
-        let result = match connection {
-            Some(connection) => change::settle_on(&mut connection.clone(), sale, *epoch, ids).await,
-            None => ledger.settle(sale, *epoch, ids).await,
-        };
-        if let Err(error) = result {
-            tracing::warn!(%error, %sale, orders = ids.len(), "settled orders stay in the outbox for the relay");
-        }
-    });
-    future::join_all(settling).await;
+    let groups = groups.iter().map(|((sale, epoch), ids)| (sale, *epoch, &ids[..]));
+    let result = match connection {
+        Ok(connection) => change::settle_on(&mut connection.clone(), groups).await,
+        Err(error) => Err(error.clone()),
+    };
+    if let Err(error) = result {
+        tracing::warn!(%error, orders, "settled orders stay in the outbox for the relay");
+    }
 }

@@ -63,7 +63,7 @@ pub enum AdjustOutcome {
 impl StockLedger {
     /// Takes the orders `ids`, reserved in `epoch`, out of the outbox. Says how many were in it.
     pub async fn settle(&self, sale: &SaleId, epoch: u64, ids: &[OrderId]) -> Result<u64, LedgerError> {
-        settle_on(&mut *self.connection().await?, sale, epoch, ids).await
+        settle_on(&mut *self.connection().await?, [(sale, epoch, ids)]).await
     }
 
     /// Gives back the units of `orders`, all of `sale`, and leaves tombstones. The second time does nothing.
@@ -123,18 +123,18 @@ impl StockLedger {
     }
 }
 
-/// [`StockLedger::settle`] on a connection that the caller keeps.
-pub(super) async fn settle_on(
+/// [`StockLedger::settle`] of several sales in one call, on a connection that the caller keeps.
+pub(super) async fn settle_on<'a>(
     connection: &mut MultiplexedConnection,
-    sale: &SaleId,
-    epoch: u64,
-    ids: &[OrderId],
+    settled: impl IntoIterator<Item = (&'a SaleId, u64, &'a [OrderId])>,
 ) -> Result<u64, LedgerError> {
-    let keys = Keys::of(sale);
     let mut invocation = SETTLE.prepare_invoke();
-    invocation.key(&keys.sale).key(&keys.outbox).arg(epoch);
-    for id in ids {
-        invocation.arg(id.as_bytes());
+    for (sale, epoch, ids) in settled {
+        let keys = Keys::of(sale);
+        invocation.key(keys.sale).key(keys.outbox).arg(epoch).arg(ids.len());
+        for id in ids {
+            invocation.arg(id.as_bytes());
+        }
     }
     Ok(invocation.invoke_async(connection).await?)
 }

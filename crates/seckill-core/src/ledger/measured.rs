@@ -4,34 +4,43 @@ use std::fmt;
 
 use deadpool_redis::redis::{ScriptInvocation, Value};
 
-use super::{LedgerError, Reservation, ReserveOutcome, batch, reserve};
+use super::{
+    LedgerError, Reservation, ReserveOutcome,
+    batch::{self, Batch, of_sales},
+    reserve,
+};
 
 /// A call of `reserve.lua` that is ready to be sent.
 pub struct LedgerCall {
-    orders: Vec<Reservation>,
+    batches: Vec<Batch<()>>,
     call: ScriptInvocation<'static>,
 }
 
 impl LedgerCall {
-    /// Makes the call that decides `orders`, all of one sale, as the batching task does.
+    /// Makes the call that decides `orders` as the batching task does.
     pub fn assemble(orders: Vec<Reservation>) -> Self {
-        let mut batches = batch::by_sale(orders.into_iter().map(|order| (order, ())));
-        let orders = batches.pop().expect("orders of one sale").reservations;
-        let call = reserve::call(&orders[0].sale, &orders);
-        Self { orders, call }
+        let batches = batch::by_sale(orders.into_iter().map(|order| (order, ())));
+        let call = reserve::call(&of_sales(&batches));
+        Self { batches, call }
     }
 
     /// What Redis says if there are units for all of them.
     pub fn reply_of_all_reserved(&self) -> Vec<Value> {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let mut reply = vec![text("decided"), text("3"), text("1763942701123"), Value::Int(100), text("")];
-        reply.extend((100..).take(self.orders.len()).map(Value::Int));
-        reply
+        let of_sale = |batch: &Batch<()>| {
+            let mut reply =
+                vec![text("decided"), text("3"), text("1763942701123"), Value::Int(100), text("")];
+            reply.extend((100..).take(batch.reservations.len()).map(Value::Int));
+            Value::Array(reply)
+        };
+        self.batches.iter().map(of_sale).collect()
     }
 
     /// The orders' outcomes, by that reply.
     pub fn outcomes(&self, reply: Vec<Value>) -> Result<Vec<ReserveOutcome>, LedgerError> {
-        reserve::decode(&self.orders[0].sale, &self.orders, reply)
+        let decided: Result<Vec<_>, _> =
+            reserve::decode(&of_sales(&self.batches), reply)?.into_iter().collect();
+        Ok(decided?.into_iter().flatten().collect())
     }
 }
 

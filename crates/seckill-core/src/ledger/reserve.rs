@@ -50,43 +50,59 @@ impl StockLedger {
         sale: &SaleId,
         batch: &[Reservation],
     ) -> Result<Vec<ReserveOutcome>, LedgerError> {
-        reserve_on(&mut *self.connection().await?, sale, batch).await
+        let mut outcomes = reserve_on(&mut *self.connection().await?, &[(sale, batch)]).await?;
+        outcomes.pop().ok_or_else(|| unexpected("nothing of the sale"))?
     }
 }
 
-/// [`StockLedger::reserve`] on a connection that the caller keeps.
+/// Orders of one sale, which are decided together.
+pub(super) type OfSale<'a> = (&'a SaleId, &'a [Reservation]);
+
+/// What became of the orders of one sale.
+pub(super) type DecidedOfSale = Result<Vec<ReserveOutcome>, LedgerError>;
+
+/// Decides orders of several sales in one call, each sale for itself, and says what became of each.
 pub(super) async fn reserve_on(
     connection: &mut MultiplexedConnection,
-    sale: &SaleId,
-    batch: &[Reservation],
-) -> Result<Vec<ReserveOutcome>, LedgerError> {
-    decode(sale, batch, call(sale, batch).invoke_async(connection).await?)
+    batches: &[OfSale<'_>],
+) -> Result<Vec<DecidedOfSale>, LedgerError> {
+    decode(batches, call(batches).invoke_async(connection).await?)
 }
 
-/// The call that decides `batch`.
-pub(super) fn call(sale: &SaleId, batch: &[Reservation]) -> ScriptInvocation<'static> {
-    let keys = Keys::of(sale);
+/// The call that decides `batches`.
+pub(super) fn call(batches: &[OfSale<'_>]) -> ScriptInvocation<'static> {
     let mut invocation = RESERVE.prepare_invoke();
-    invocation.key(&keys.sale).key(&keys.buyers).key(&keys.orders).key(&keys.outbox);
-    for reservation in batch {
-        invocation
-            .arg(reservation.id.as_bytes())
-            .arg(reservation.request.quantity.units())
-            .arg(record::encode_body(&reservation.request));
+    for (sale, batch) in batches {
+        let keys = Keys::of(sale);
+        invocation.key(keys.sale).key(keys.buyers).key(keys.orders).key(keys.outbox).arg(batch.len());
+        for reservation in *batch {
+            invocation
+                .arg(reservation.id.as_bytes())
+                .arg(reservation.request.quantity.units())
+                .arg(record::encode_body(&reservation.request));
+        }
     }
     invocation
 }
 
-/// What the reply to that call says of each order.
-pub(super) fn decode(
-    sale: &SaleId,
-    batch: &[Reservation],
-    reply: Vec<Value>,
-) -> Result<Vec<ReserveOutcome>, LedgerError> {
+/// What the reply to that call says of each sale.
+pub(super) fn decode(batches: &[OfSale<'_>], reply: Vec<Value>) -> Result<Vec<DecidedOfSale>, LedgerError> {
+    if reply.len() != batches.len() {
+        return Err(unexpected("not one answer for each sale"));
+    }
+    let of_sale = |(&(sale, batch), reply)| match reply {
+        Value::Array(reply) => decode_sale(sale, batch, reply),
+        other => Err(LedgerError::Corrupt(format!("no answer for a sale: {other:?}"))),
+    };
+    Ok(batches.iter().zip(reply).map(of_sale).collect())
+}
+
+fn decode_sale(sale: &SaleId, batch: &[Reservation], reply: Vec<Value>) -> DecidedOfSale {
     let mut reply = Reply::new(reply);
     match reply.text()?.as_str() {
         "absent" => return Ok(vec![ReserveOutcome::Absent; batch.len()]),
         "untrusted" => return Ok(vec![ReserveOutcome::Untrusted; batch.len()]),
+        "failed" => return Err(LedgerError::Unavailable(reply.text()?)),
         "decided" => {}
         other => return Err(unexpected(other)),
     }

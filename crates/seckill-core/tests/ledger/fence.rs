@@ -7,7 +7,7 @@ use seckill_core::{
     sale::SaleSwitch,
 };
 
-use super::support::{buy_one, drop_sale, ledger, load, open, raw, reservation, terms};
+use super::support::{buy_one, drop_sale, key_of, ledger, load, open, raw, reservation, terms};
 
 #[tokio::test]
 async fn an_unknown_sale_is_absent() {
@@ -21,8 +21,13 @@ async fn an_unknown_sale_is_absent() {
 async fn p1_another_servers_fence_is_not_trusted() {
     let (ledger, sale) = (ledger(), terms(1));
     open(&ledger, &sale).await;
-    let key = format!("seckill:{{{}}}:sale", sale.id);
-    cmd("HSET").arg(key).arg("fence").arg("0".repeat(40)).query_async::<()>(&mut raw().await).await.unwrap();
+    cmd("HSET")
+        .arg(key_of(&sale.id, "sale"))
+        .arg("fence")
+        .arg("0".repeat(40))
+        .query_async::<()>(&mut raw().await)
+        .await
+        .unwrap();
     nothing_is_decided(&sale).await;
 }
 
@@ -31,8 +36,7 @@ async fn p1_a_lost_key_is_seen_and_nothing_is_decided() {
     for part in ["buyers", "orders", "outbox"] {
         let sale = terms(1);
         open(&ledger(), &sale).await;
-        let key = format!("seckill:{{{}}}:{part}", sale.id);
-        cmd("DEL").arg(key).query_async::<()>(&mut raw().await).await.unwrap();
+        cmd("DEL").arg(key_of(&sale.id, part)).query_async::<()>(&mut raw().await).await.unwrap();
         nothing_is_decided(&sale).await;
     }
 }
@@ -79,8 +83,7 @@ async fn p1_a_rebuild_notices_that_the_ledger_lost_what_was_loaded() {
     let (ledger, sale) = (ledger(), terms(3));
     assert!(ledger.begin_rebuild(&sale.id, 1).await.unwrap());
     let loading = ledger.start_loading(&sale.id, 1).await.unwrap();
-    let loaded = format!("seckill:{{{}}}:rebuild:1:orders", sale.id);
-    cmd("DEL").arg(loaded).query_async::<()>(&mut raw().await).await.unwrap();
+    cmd("DEL").arg(key_of(&sale.id, "rebuild:1:orders")).query_async::<()>(&mut raw().await).await.unwrap();
     assert_eq!(loading.swap_in(&sale, 1).await.unwrap(), SwapOutcome::Incomplete);
 
     assert!(ledger.begin_rebuild(&sale.id, 2).await.unwrap());

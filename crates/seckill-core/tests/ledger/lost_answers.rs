@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use deadpool_redis::redis::{Cmd, cmd};
 use seckill_core::{
     ledger::{LedgerError, Reservation, ReservationQueue, ReserveOutcome, StockLedger},
     order::OrderId,
@@ -16,7 +17,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::support::{drop_sale, ledger, open, raw, redis_url, reservation, terms};
+use super::support::{drop_sale, key_of, ledger, open, raw, redis_url, reservation, terms};
 
 type Outcome = Result<ReserveOutcome, LedgerError>;
 
@@ -27,8 +28,8 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// When it swallows an answer, it first takes the key `lose` away, if there is one.
-    async fn start(lose: Option<String>) -> Self {
+    /// When it swallows an answer, it first does to the ledger what `then` says, if it says anything.
+    async fn start(then: Option<Cmd>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (server, database) =
             redis_url().trim_start_matches("redis://").rsplit_once('/').map(own).expect("host:port/database");
@@ -38,7 +39,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(pass_on(client, server, shared.clone(), lose.clone()));
+                tokio::spawn(pass_on(client, server, shared.clone(), then.clone()));
             }
         });
         Self { url, swallow }
@@ -49,12 +50,7 @@ fn own((server, database): (&str, &str)) -> (String, String) {
     (server.to_owned(), database.to_owned())
 }
 
-async fn pass_on(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    swallow: Arc<AtomicBool>,
-    lose: Option<String>,
-) {
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, swallow: Arc<AtomicBool>, then: Option<Cmd>) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
@@ -66,8 +62,8 @@ async fn pass_on(
                 Ok(0) | Err(_) => return,
                 // What Redis has answered it has done.
                 Ok(_) if swallow.swap(false, Ordering::SeqCst) => {
-                    if let Some(key) = &lose {
-                        let _: () = deadpool_redis::redis::cmd("DEL").arg(key).query_async(&mut raw().await).await.unwrap();
+                    if let Some(command) = &then {
+                        command.query_async::<()>(&mut raw().await).await.unwrap();
                     }
                     return;
                 }
@@ -130,7 +126,7 @@ async fn p5_a_refusal_after_a_lost_answer_is_not_passed_on() {
     open(&ledger(), &sale).await;
     // The order is taken, its answer is lost, and then the ledger is not to be trusted any more. A rebuild
     // publishes what is in the outbox: the order may stand, and to say "not now" would be a lie.
-    let proxy = Proxy::start(Some(format!("seckill:{{{}}}:buyers", sale.id))).await;
+    let proxy = Proxy::start(Some(cmd("DEL").arg(key_of(&sale.id, "buyers")).take())).await;
     let (queue, mut answers) = queue(&proxy, &sale.id).await;
 
     proxy.swallow.store(true, Ordering::SeqCst);
@@ -142,5 +138,22 @@ async fn p5_a_refusal_after_a_lost_answer_is_not_passed_on() {
 
     let outcome = ask(&queue, &mut answers, &sale.id, OrderId::fresh()).await;
     assert!(matches!(outcome, Ok(ReserveOutcome::Untrusted)), "{outcome:?}");
+    drop_sale(&sale.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_a_failure_after_a_lost_answer_is_not_passed_on() {
+    let sale = terms(2);
+    open(&ledger(), &sale).await;
+    // The order is taken, its answer is lost, and from then on the sale's keys are no good.
+    let proxy = Proxy::start(Some(cmd("SET").arg(key_of(&sale.id, "orders")).arg("x").take())).await;
+    let (queue, mut answers) = queue(&proxy, &sale.id).await;
+
+    proxy.swallow.store(true, Ordering::SeqCst);
+    let outcome = ask(&queue, &mut answers, &sale.id, OrderId::fresh()).await;
+    assert!(matches!(outcome, Err(LedgerError::Unknown(_))), "{outcome:?}");
+
+    let outcome = ask(&queue, &mut answers, &sale.id, OrderId::fresh()).await;
+    assert!(matches!(outcome, Err(LedgerError::Unavailable(_))), "{outcome:?}");
     drop_sale(&sale.id).await;
 }

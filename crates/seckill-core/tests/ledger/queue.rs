@@ -2,13 +2,14 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use deadpool_redis::redis::cmd;
 use seckill_core::{
     ledger::{LedgerError, Reservation, ReservationQueue, ReserveOutcome, SaleLookup, Settled, StockLedger},
     order::OrderId,
 };
 use tokio::sync::mpsc;
 
-use super::support::{drop_sale, ledger, open, reservation, terms};
+use super::support::{buy_one, drop_sale, key_of, ledger, open, raw, reservation, terms};
 
 type Answer = (Reservation, usize, Result<ReserveOutcome, LedgerError>);
 
@@ -95,6 +96,65 @@ async fn p5_an_order_that_is_not_admitted_any_more_is_never_sent() {
     let SaleLookup::Trusted(found) = ledger.sale(&sale.id).await.unwrap() else { panic!("not trusted") };
     assert_eq!(found.remaining, 7);
     drop_sale(&sale.id).await;
+}
+
+#[tokio::test]
+async fn p5_what_is_wrong_with_one_sale_is_not_the_other_sales_trouble() {
+    let ledger = ledger();
+    let (broken, untrusted, sound) = (terms(50), terms(50), terms(50));
+    for sale in [&broken, &untrusted, &sound] {
+        open(&ledger, sale).await;
+    }
+    let mut raw = raw().await;
+    cmd("SET").arg(key_of(&broken.id, "orders")).arg("x").query_async::<()>(&mut raw).await.unwrap();
+    cmd("DEL").arg(key_of(&untrusted.id, "buyers")).query_async::<()>(&mut raw).await.unwrap();
+
+    // Not before we wait does the queue run on our thread: they travel together.
+    let (queue, settled, mut answers) = start(ledger.clone());
+    for ticket in 0..60 {
+        let sale = [&broken, &untrusted, &sound][ticket % 3];
+        queue.submit(reservation(&sale.id, OrderId::fresh(), &ticket.to_string(), 1), ticket).unwrap();
+    }
+    drop((queue, settled));
+    let mut answered = 0;
+    while let Some((_, ticket, outcome)) = answers.recv().await {
+        answered += 1;
+        match ticket % 3 {
+            0 => assert!(matches!(outcome, Err(LedgerError::Unavailable(_))), "{outcome:?}"),
+            1 => assert!(matches!(outcome, Ok(ReserveOutcome::Untrusted)), "{outcome:?}"),
+            _ => assert!(matches!(outcome, Ok(ReserveOutcome::Reserved(_))), "{outcome:?}"),
+        }
+    }
+    assert_eq!(answered, 60);
+    for sale in [&broken, &untrusted, &sound] {
+        drop_sale(&sale.id).await;
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_settled_of_one_sale_does_not_keep_the_other_sales_orders_in_their_outboxes() {
+    let ledger = ledger();
+    let (broken, sound) = (terms(1), terms(20));
+    open(&ledger, &broken).await;
+    open(&ledger, &sound).await;
+    let broken_outbox = key_of(&broken.id, "outbox");
+    cmd("SET").arg(broken_outbox).arg("x").query_async::<()>(&mut raw().await).await.unwrap();
+    let (_queue, settled, _answers) = start(ledger.clone());
+    // In which order the two are settled is by chance.
+    for _ in 0..20 {
+        let ReserveOutcome::Reserved(taken) = buy_one(&ledger, &sound.id).await else { panic!("not taken") };
+        settled.send(Settled { sale: broken.id.clone(), id: OrderId::fresh(), epoch: 1 }).unwrap();
+        settled.send(Settled { sale: sound.id.clone(), id: taken.order.id, epoch: taken.epoch }).unwrap();
+        let is_settled = async {
+            while !matches!(ledger.sale(&sound.id).await.unwrap(), SaleLookup::Trusted(found) if found.outbox == 0)
+            {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), is_settled).await.expect("settled");
+    }
+    drop_sale(&broken.id).await;
+    drop_sale(&sound.id).await;
 }
 
 #[tokio::test]

@@ -53,11 +53,15 @@ pub async fn open(ledger: &StockLedger, sale: &Sale) {
     assert_eq!(load(ledger, sale, 1, 1, &[]).await, SwapOutcome::Swapped);
 }
 
+/// The name of a part of `sale`.
+pub fn key_of(sale: &SaleId, part: &str) -> String {
+    format!("seckill:{{{sale}}}:{part}")
+}
+
 /// Takes every key of `sale` away.
 pub async fn drop_sale(sale: &SaleId) {
     let mut raw = raw().await;
-    let keys: Vec<String> =
-        redis::cmd("KEYS").arg(format!("seckill:{{{sale}}}:*")).query_async(&mut raw).await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg(key_of(sale, "*")).query_async(&mut raw).await.unwrap();
     if !keys.is_empty() {
         redis::cmd("DEL").arg(keys).query_async::<()>(&mut raw).await.unwrap();
     }
