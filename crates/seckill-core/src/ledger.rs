@@ -87,24 +87,26 @@ impl StockLedger {
         Self::answering_within(RESPONSE_TIMEOUT, url, max_connections)
     }
 
-    /// The same, where an answer counts as lost only after `timeout`.
-    pub(crate) fn answering_within(
+    /// The same, where an answer counts as lost only after `timeout`: for whoever has no buyer waiting.
+    pub fn answering_within(
         timeout: Duration,
         url: &SecretString,
         max_connections: usize,
     ) -> Result<Self, SettingsError> {
         // Not in the client's words: they might repeat what it was given.
         let unusable = || SettingsError::of("REDIS_URL", "not a Redis URL");
+        // A new connection has answers to wait for, too.
+        let connect = timeout.max(CONNECT_TIMEOUT);
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(timeout))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT));
+            .set_connection_timeout(Some(connect));
         let place = Address::of(url.expose_secret()).of_redis();
         let place = place.map_err(|why| SettingsError::of("REDIS_URL", why))?;
         let manager = Manager::new_with_config(place, config).map_err(|_| unusable())?;
         let pool = Pool::builder(manager)
             .max_size(max_connections)
-            .wait_timeout(Some(CONNECT_TIMEOUT))
-            .create_timeout(Some(CONNECT_TIMEOUT))
+            .wait_timeout(Some(connect))
+            .create_timeout(Some(connect))
             .recycle_timeout(Some(timeout))
             .runtime(Runtime::Tokio1)
             .build()

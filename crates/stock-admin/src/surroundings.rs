@@ -1,5 +1,7 @@
 //! What every command works with.
 
+use std::time::Duration;
+
 use seckill_core::{
     ledger::StockLedger,
     order_log::{LogError, LogObserver, OrderPublisher},
@@ -10,6 +12,10 @@ use seckill_core::{
 use secrecy::SecretString;
 
 use crate::{cli::Places, failure::Failure};
+
+/// How long Redis may be silent. Longer than a buyer would wait: an operator rather waits for a disk that is slow for a
+/// moment than wonders what was done.
+const LEDGER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The store, the ledger and the way to the log. Nothing connects before it is used.
 pub struct Surroundings {
@@ -24,7 +30,7 @@ impl Surroundings {
     pub fn new(places: Places) -> Result<Self, Failure> {
         let database = places.database.url()?;
         let redis = places.redis.url()?;
-        let ledger = StockLedger::new(&redis, 2)?;
+        let ledger = StockLedger::answering_within(LEDGER_ANSWERS_WITHIN, &redis, 2)?;
         let store = OrderStore::connect(&database, StoreOptions::default())?;
         Ok(Self { database, store, ledger, kafka: places.kafka, group: places.group })
     }

@@ -1,12 +1,12 @@
 //! `reconcile` and `doctor` see what is wrong, and services that cannot be reached are named.
 
 use deadpool_redis::redis;
-use seckill_core::sale::SaleId;
+use seckill_core::{ledger::StockLedger, sale::SaleId};
 use serde_json::json;
 
 use crate::{
     own_redis::OwnRedis,
-    support::{Site, connect, raw, run},
+    support::{Site, connect, raw, run, run_beside},
 };
 
 async fn damage(sale: &SaleId, by: i64) {
@@ -107,6 +107,20 @@ async fn doctor_finds_a_redis_that_forgets() {
         assert_eq!(faults, [check], "{checked}");
         set(good).await;
     }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_silent_for_a_moment_is_waited_for() {
+    let mut site = Site::new().await;
+    let server = OwnRedis::start();
+    site.ledger = StockLedger::new(&server.url.clone().into(), 2).unwrap();
+    let sale = site.sale(100).await;
+    let mut connection = connect(&server.url).await;
+    redis::cmd("CLIENT").arg("PAUSE").arg(1500).query_async::<()>(&mut connection).await.unwrap();
+    let mut added = site.command(&["stock", "add", sale.as_str(), "1", "--reason", "r"]);
+    added.env("REDIS_URL", &server.url);
+    run_beside(added).await.expect(0);
+    assert_eq!(site.in_ledger(&sale).await.remaining, 101);
 }
 
 #[tokio::test]
