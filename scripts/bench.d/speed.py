@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from figures import rates_of_drain
 from world import BIN, OUT, Watch, outcome, say, service_pids
 
 ROUNDS = 3
@@ -164,33 +165,30 @@ def written(world, consumers, sale, within=300):
 
 
 def drained(world, sale, count):
-    """So many new consumers, and the orders a second that they wrote: from when the first was written, and all of
-    them had their partitions, until the last. Joining the group takes seconds, and is not writing."""
+    """So many new consumers, and the orders a second that they wrote."""
     before = int(world.sql(f"SELECT sold FROM sales WHERE id = '{sale}'"))
     total = world.accepted[sale]
     consumers = world.consumers(count)
     watched = {"mysql" if p == "mariadb" else p: pid for p, pid in service_pids().items()}
     watched |= {f"consumer{n or ''}": consumer.pid for n, consumer in enumerate(consumers)}
 
-    def looked():
-        return time.monotonic(), sum(int(consumer.metric("seckill_consumer_events_total")) for consumer in consumers)
-
+    samples = []
     with Watch(watched) as watch:
-        ends, first = time.monotonic() + 300, None
+        ends = time.monotonic() + 300
         while True:
-            now, done = looked()
-            if first is None and done:
-                first = (now, done)
+            written = [int(consumer.metric("seckill_consumer_events_total")) for consumer in consumers]
+            samples.append((time.monotonic(), written))
+            done = sum(written)
             if done >= total - before:
                 break
-            if now > ends:
+            if time.monotonic() > ends:
                 raise SystemExit(f"bench: after 300 s only {done} of {total - before} orders are written")
             time.sleep(0.01)
-    rate = (done - first[1]) / max(now - first[0], 1e-9)
-    shares = [int(consumer.metric("seckill_consumer_events_total")) for consumer in consumers]
+    rate, whole = rates_of_drain(samples)
     cpu = {process: spent * 1e6 / done for process, spent in watch.cpu.items()}
     peak = max(watch.peak_mb[p] for p in watched if p.startswith("consumer"))
-    return consumers, {"value": rate, "cpuUs": cpu, "byConsumer": shares, "residentMb": peak, "samples": watch.samples}
+    run = {"value": rate, "withJoining": whole, "cpuUs": cpu, "byConsumer": written, "residentMb": peak}
+    return consumers, {**run, "samples": watch.samples}
 
 
 def plain_inserts(world, rows):

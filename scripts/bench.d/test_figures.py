@@ -33,6 +33,16 @@ def measured(share):
     return report
 
 
+class ADrain(unittest.TestCase):
+    def test_is_measured_while_all_consumers_write_and_as_a_whole(self):
+        # The first begins alone at 1 s; all have written something at 3 s; the second has nothing left at 5 s.
+        samples = [(0, [0, 0]), (1, [10, 0]), (2, [10, 0]), (3, [20, 10]), (4, [40, 30]), (5, [60, 50]), (7, [70, 50])]
+        self.assertEqual(figures.rates_of_drain(samples), (40, (120 - 10) / 6))
+
+    def test_of_one_consumer_is_the_same_both_ways(self):
+        self.assertEqual(figures.rates_of_drain([(0, [0]), (1, [10]), (2, [110])]), (100, 100))
+
+
 class TheReport(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
