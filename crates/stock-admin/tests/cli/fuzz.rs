@@ -1,6 +1,6 @@
 //! Command lines at random: each is done or refused, in the words of this program, whatever it says.
 
-use std::{sync::Mutex, thread};
+use std::{sync::Mutex, thread, time::Duration};
 
 use proptest::{
     collection::vec,
@@ -9,7 +9,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use crate::support::{program, run};
+use crate::support::{program, run_to_its_end};
 
 const WORDS: [&str; 48] = [
     "sale",
@@ -68,6 +68,9 @@ fn word() -> impl Strategy<Value = String> {
     prop_oneof![8 => prop::sample::select(WORDS.to_vec()).prop_map(str::to_owned), 1 => noise]
 }
 
+/// How long a watch is left alone.
+const WATCHED_FOR: Duration = Duration::from_secs(5);
+
 #[test]
 fn p6_any_command_line_is_done_or_refused() {
     let mut runner = TestRunner::new(Config::default());
@@ -85,7 +88,14 @@ fn p6_any_command_line_is_done_or_refused() {
                     command.env("DATABASE_URL", "mysql://a:hunter2@127.0.0.1:1/a");
                     command.env("REDIS_URL", "redis://a:hunter2@127.0.0.1:1/1");
                     command.env("KAFKA_BROKERS", "127.0.0.1:1");
-                    let ran = run(&mut command);
+                    // One that watches goes on until it is stopped.
+                    if words.contains(&"--watch") {
+                        command.timeout(WATCHED_FOR);
+                    }
+                    let Some(ran) = run_to_its_end(&mut command) else {
+                        assert!(words.contains(&"--watch"), "{line:?} was killed");
+                        continue;
+                    };
                     assert!([0, 1, 64, 69].contains(&ran.code), "{line:?}: {ran:?}");
                     assert!(!ran.stderr.contains("panicked"), "{line:?}: {ran:?}");
                     assert!(!format!("{ran:?}").contains("hunter2"), "{line:?}: {ran:?}");

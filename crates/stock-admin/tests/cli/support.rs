@@ -47,12 +47,17 @@ impl Ran {
 
 /// Runs a command that is ready.
 pub fn run(command: &mut Command) -> Ran {
+    run_to_its_end(command).expect("stock-admin is not killed")
+}
+
+/// The same; nothing, if it was killed, as one is that has a timeout.
+pub fn run_to_its_end(command: &mut Command) -> Option<Ran> {
     let output = command.output().expect("stock-admin can be run");
-    Ran {
-        code: output.status.code().expect("stock-admin is not killed"),
+    Some(Ran {
+        code: output.status.code()?,
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    })
 }
 
 /// The same, beside what this test itself does meanwhile.
