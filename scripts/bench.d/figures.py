@@ -49,7 +49,8 @@ def machine():
 def rates_of_drain(samples):
     """Of (time, [how many each consumer has written])…: what all together write a second while each has something to
     write, and from the first order to the last. Between the two lie the joining of the group, which holds all of them
-    up for a second or so, and the end, when one is done before the others."""
+    up for a second or so, and the end, when one is done before the others. Where one wrote nothing, because all was
+    written before it had joined, the two are the same."""
     done = samples[-1][1]
 
     def first(reached):
@@ -58,9 +59,12 @@ def rates_of_drain(samples):
     def rate(begun, ended):
         return (sum(ended[1]) - sum(begun[1])) / max(ended[0] - begun[0], 1e-9)
 
+    whole = rate(first(any), samples[-1])
+    if not all(done):
+        return whole, whole
     all_begun = first(lambda counts: all(count > 0 for count in counts))
     one_done = first(lambda counts: any(count == last for count, last in zip(counts, done, strict=True)))
-    return rate(all_begun, one_done), rate(first(any), samples[-1])
+    return rate(all_begun, one_done), whole
 
 
 def first_line(command):

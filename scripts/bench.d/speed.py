@@ -22,8 +22,9 @@ class Effort:
         self.quick = quick
         self.seconds = 2 if quick else 6
         self.connections = [256] if quick else [256, 64, 1024]
-        # Orders that wait in the log when the consumers start to drain it.
-        self.backlog = 40_000 if quick else 200_000
+        # Orders that wait in the log when the consumers start to drain it: enough for more than the two seconds
+        # that it takes several of them to join.
+        self.backlog = 120_000 if quick else 200_000
         # Orders that a sale holds already when its rate is compared with a new one's.
         self.held = 100_000 if quick else 1_000_000
         self.sales = 100

@@ -39,6 +39,9 @@ class ADrain(unittest.TestCase):
         samples = [(0, [0, 0]), (1, [10, 0]), (2, [10, 0]), (3, [20, 10]), (4, [40, 30]), (5, [60, 50]), (7, [70, 50])]
         self.assertEqual(figures.rates_of_drain(samples), (40, (120 - 10) / 6))
 
+    def test_where_one_came_too_late_is_measured_as_a_whole(self):
+        self.assertEqual(figures.rates_of_drain([(0, [0, 0]), (1, [10, 0]), (2, [110, 0])]), (100, 100))
+
     def test_of_one_consumer_is_the_same_both_ways(self):
         self.assertEqual(figures.rates_of_drain([(0, [0]), (1, [10]), (2, [110])]), (100, 100))
 
