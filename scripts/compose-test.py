@@ -267,9 +267,11 @@ class Container:
         return time.monotonic() - begun
 
     def kill(self):
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.process.wait()
+        # Of one that has ended, the number may be somebody else's by now.
+        if self.runs():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.process.wait()
 
     def most_memory(self):
         """The most that its processes have held, in bytes; pages that two of them share count twice."""
