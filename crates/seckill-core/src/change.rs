@@ -19,6 +19,10 @@ use crate::{
     },
 };
 
+/// How long a change waits for the one before it, in seconds. A change takes milliseconds, but the lock of a
+/// command that has ended goes only when the server sees its connection end, and the keeper takes it to realign.
+const LOCK_WAIT_SECONDS: u32 = 3;
+
 /// The two sides that a change must reach.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
@@ -115,7 +119,7 @@ impl Sides<'_> {
         if self.store.sale(sale).await?.is_none() {
             return Err(ChangeRefusal::UnknownSale.into());
         }
-        let Some(lock) = self.store.lock_sale(sale).await? else {
+        let Some(lock) = self.store.lock_sale_within(sale, LOCK_WAIT_SECONDS).await? else {
             return Err(ChangeRefusal::Busy.into());
         };
         match self.ledger.sale(sale).await? {

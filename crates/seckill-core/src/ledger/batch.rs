@@ -288,7 +288,7 @@ async fn decide(
         Ok(connection) => reserve_each(&mut connection.clone(), batches).await,
         Err(error) => Err(error.clone()),
     };
-    let orders = batches.iter().map(|(_, batch)| batch.len()).sum();
+    let orders = counted(batches);
     let (outcomes, first_call_failed) = match first {
         Ok(outcomes) => {
             let failed = outcomes.iter().any(Result::is_err);
@@ -299,6 +299,11 @@ async fn decide(
     };
     let call = Call { sent, took: started.elapsed(), orders };
     Some(BatchDecided { outcomes, first_call_failed, call })
+}
+
+/// How many orders a call decides.
+fn counted(batches: &[OfSale<'_>]) -> usize {
+    batches.iter().map(|(_, batch)| batch.len()).sum()
 }
 
 /// Decides `batches` and says of each order, sale by sale, what became of it.
@@ -322,7 +327,7 @@ async fn decide_again(
     started: Instant,
     mut lost: RedisError,
 ) -> Vec<Decided> {
-    let orders = batches.iter().map(|(_, batch)| batch.len()).sum();
+    let orders = counted(batches);
     let mut known = vec![Err(LedgerError::Unknown(lost.clone())); orders];
     while started.elapsed() < REPEAT_FOR {
         let asked = match tokio::time::timeout_at(started + REPEAT_FOR, ledger.connection()).await {

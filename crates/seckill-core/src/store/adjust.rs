@@ -81,7 +81,12 @@ pub struct PendingAdjustment<'lock> {
 impl OrderStore {
     /// Takes the right to change the sale `id`; none: somebody else is changing it.
     pub async fn lock_sale(&self, id: &SaleId) -> Result<Option<SaleLock>, StoreError> {
-        let locked = self.try_lock(id.as_str()).await?;
+        self.lock_sale_within(id, 0).await
+    }
+
+    /// The same, and waits up to `seconds` for whoever is changing it.
+    pub async fn lock_sale_within(&self, id: &SaleId, seconds: u32) -> Result<Option<SaleLock>, StoreError> {
+        let locked = self.try_lock(id.as_str(), seconds).await?;
         let answer_within = self.options.answer_within;
         Ok(locked.map(|session| SaleLock { session, sale: id.clone(), answer_within }))
     }

@@ -68,11 +68,12 @@ async fn is_held_by_anybody(connection: &mut Connection, what: &str) -> Result<b
 }
 
 impl OrderStore {
-    /// A connection of its own that holds the lock on `what`; none: another holds it.
-    pub(super) async fn try_lock(&self, what: &str) -> Result<Option<Session>, StoreError> {
+    /// A connection of its own that holds the lock on `what`, waited for at most `seconds`; none: another
+    /// holds it.
+    pub(super) async fn try_lock(&self, what: &str, seconds: u32) -> Result<Option<Session>, StoreError> {
         self.bounded(async {
             let mut session = self.own_session().await?;
-            let got = take(&mut session, what).await;
+            let got = take(&mut session, what, seconds).await;
             Ok(session.settle(got).await?.then_some(session))
         })
         .await
@@ -81,7 +82,7 @@ impl OrderStore {
     /// Takes the keeper's lock; none: another process keeps. The lock must be looked after: see
     /// [`KeeperLock::still_held`].
     pub async fn try_keep(&self) -> Result<Option<KeeperLock>, StoreError> {
-        Ok(self.try_lock(KEEPER).await?.map(|session| KeeperLock { session }))
+        Ok(self.try_lock(KEEPER, 0).await?.map(|session| KeeperLock { session }))
     }
 
     /// Whether some process is the keeper now.
@@ -95,10 +96,10 @@ impl OrderStore {
     }
 }
 
-async fn take(connection: &mut Connection, what: &str) -> Result<bool, StoreError> {
+async fn take(connection: &mut Connection, what: &str, seconds: u32) -> Result<bool, StoreError> {
     let silence = format!("SET SESSION wait_timeout = {SILENCE_SECONDS}");
     connection.batch_execute(&silence).await?;
-    acquire(connection, what, 0).await
+    acquire(connection, what, seconds).await
 }
 
 /// The right to be the one keeper of this database. Ends when dropped.

@@ -117,6 +117,20 @@ async fn while_one_operator_changes_a_sale_the_other_is_told_and_changes_nothing
     assert_eq!(site.in_ledger(&sale).await.remaining, 4);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_is_over_in_a_moment_is_waited_for() {
+    let mut site = Site::new().await;
+    let sale = site.sale(100).await;
+    let first = site.store.lock_sale(&sale).await.unwrap().expect("nobody else is at it");
+    let mut command = site.command(&["reset", sale.as_str(), "--to", "4", "--yes"]);
+    let second = thread::spawn(move || run(&mut command));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!second.is_finished(), "it did not wait");
+    first.release().await;
+    second.join().unwrap().expect(0);
+    assert_eq!(site.in_ledger(&sale).await.remaining, 4);
+}
+
 /// Buys unit by unit, and gives what was left after each.
 async fn buy(ledger: StockLedger, sale: SaleId, stop: Arc<AtomicBool>) -> Vec<u64> {
     let mut left = Vec::new();
