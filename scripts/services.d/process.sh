@@ -17,18 +17,21 @@
 
 # --- processes ---------------------------------------------------------------------------------
 
-# Sets PROCESS_STATE and PROCESS_START of a process id; fails if there is none.
+# Sets PROCESS_STATE, PROCESS_THREADS and PROCESS_START of a process id; fails if there is none.
 read_process() {
     local line
     { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 1
     # The name in brackets may hold spaces and brackets itself: count from behind it.
     local -a fields
     read -ra fields <<<"${line##*) }"
-    PROCESS_STATE=${fields[0]} PROCESS_START=${fields[19]}
+    PROCESS_STATE=${fields[0]} PROCESS_THREADS=${fields[17]} PROCESS_START=${fields[19]}
 }
 
-# Does this process, started then, run? A zombie does not: nobody may be there to reap it.
-runs() { read_process "$1" && [ "$PROCESS_START" = "$2" ] && [ "$PROCESS_STATE" != Z ]; }
+# Does this process, started then, run? A zombie does not: nobody may be there to reap it. But as long as another of its
+# threads has not ended, its ports and files are still its own.
+runs() {
+    read_process "$1" && [ "$PROCESS_START" = "$2" ] && { [ "$PROCESS_STATE" != Z ] || [ "$PROCESS_THREADS" -gt 1 ]; }
+}
 
 # Prints the id of a service's running process; fails if none runs.
 native_pid() {

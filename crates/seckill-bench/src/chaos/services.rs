@@ -138,14 +138,49 @@ impl Services {
     }
 }
 
-/// Whether a process runs; one that has ended and was not waited for by its parent does not.
+/// Whether any thread of a process runs. One that has ended and was not waited for by its parent has a last one.
 fn is_alive(pid: u32) -> bool {
-    std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"))
-        .is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+    let Ok(stat) = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")) else {
+        return false;
+    };
+    // The command's name may hold brackets and spaces: the state and, 17 fields on, the threads come behind it.
+    let mut fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace()).into_iter().flatten();
+    let (state, threads) = (fields.next(), fields.nth(16));
+    state != Some("Z") || threads != Some("1")
 }
 
 async fn shell(command: &str) -> anyhow::Result<()> {
     let output = Command::new("sh").args(["-c", command]).output().await?;
     ensure!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        process::{Command, Stdio},
+        thread::sleep,
+        time::Duration,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_alive_until_its_last_thread_has_ended() {
+        let script = "import ctypes, threading, time\n\
+                      threading.Thread(target=time.sleep, args=(60,)).start()\n\
+                      ctypes.CDLL(None).pthread_exit(None)";
+        let mut child = Command::new("python3").args(["-c", script]).stdin(Stdio::null()).spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            sleep(Duration::from_millis(20));
+        }
+        assert!(is_alive(child.id()), "one of its threads still runs");
+        child.kill().unwrap();
+        while is_alive(child.id()) {
+            sleep(Duration::from_millis(5));
+        }
+        child.wait().unwrap();
+        assert!(!is_alive(child.id()));
+    }
 }
