@@ -1,7 +1,7 @@
 //! Micro-batching: a task takes whatever waits, has it decided in one call, and hands each answer back.
 //!
-//! One call is under way at a time, so that while Redis works the next batch gathers by itself: under load
-//! batches are large and cheap, and a lone order waits for nobody.
+//! One call is under way at a time, and they do not follow each other faster than one a [`CALL_EVERY`], so that the
+//! next batch gathers by itself: under load batches are large and cheap, and a lone order waits for nobody.
 
 use std::{
     collections::HashMap,
@@ -30,6 +30,10 @@ use crate::{
 
 /// Most orders in one call: beyond that the call gets longer, not cheaper an order.
 pub const MAX_BATCH: usize = 128;
+
+/// Shortest time from the beginning of one call to that of the next. What a call costs Redis, and its orders' request
+/// costs Kafka, hardly depends on how many orders it is of.
+pub const CALL_EVERY: Duration = Duration::from_millis(1);
 
 /// How long a call whose answer was lost is repeated. Half of [`super::ACCEPT_WITHIN`]: the rest is the order log's.
 /// Nothing is sent later than this after its order was admitted (see [`ReservationQueue::start`]).
@@ -168,7 +172,9 @@ impl<A, F> Batcher<A, F> {
     {
         let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
         let (mut orders_open, mut acks_open) = (true, true);
+        let mut next_call = Instant::now();
         while orders_open || acks_open {
+            tokio::time::sleep_until(next_call).await;
             tokio::select! {
                 received = submitted.recv_many(&mut orders, MAX_BATCH), if orders_open => {
                     orders_open = received > 0;
@@ -184,6 +190,7 @@ impl<A, F> Batcher<A, F> {
                     }
                 }
             }
+            next_call = Instant::now() + CALL_EVERY;
             self.flush(&mut orders, &mut acks).await;
         }
     }

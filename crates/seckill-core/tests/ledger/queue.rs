@@ -4,7 +4,10 @@ use std::{collections::HashSet, time::Duration};
 
 use deadpool_redis::redis::cmd;
 use seckill_core::{
-    ledger::{LedgerError, Reservation, ReservationQueue, ReserveOutcome, SaleLookup, Settled, StockLedger},
+    ledger::{
+        CALL_EVERY, LedgerError, Reservation, ReservationQueue, ReserveOutcome, SaleLookup, Settled,
+        StockLedger,
+    },
     order::OrderId,
 };
 use tokio::sync::mpsc;
@@ -68,6 +71,33 @@ async fn p1_a_crowd_gets_every_unit_of_each_sale_and_no_more() {
         assert_eq!((found.remaining, found.outbox), (0, 0));
         drop_sale(&sale.id).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_do_not_follow_each_other_faster_than_their_pace() {
+    // Of a sale that is not there: such calls write nothing, and take a fraction of the pace.
+    let (ledger, sale) = (ledger(), terms(0));
+    let (settled, settled_receiver) = mpsc::unbounded_channel();
+    let (calls, mut called) = mpsc::unbounded_channel();
+    let (queue, _task) =
+        ReservationQueue::start(ledger, 1_000, settled_receiver, Some, move |_, (), _, call| {
+            calls.send(call.sent).unwrap()
+        });
+    for _ in 0..400 {
+        queue.submit(reservation(&sale.id, OrderId::fresh(), "ada", 1), ()).unwrap();
+        std::thread::sleep(Duration::from_micros(50));
+    }
+    drop((queue, settled));
+    let mut moments = Vec::new();
+    while let Some(sent) = called.recv().await {
+        moments.push(sent);
+    }
+    assert_eq!(moments.len(), 400);
+    let took = moments[399].duration_since(moments[0]).unwrap();
+    moments.dedup();
+    // The first of them, and one that had been held up.
+    let most = took.div_duration_f64(CALL_EVERY) as usize + 2;
+    assert!(moments.len() <= most, "{} calls in {took:?}", moments.len());
 }
 
 #[tokio::test]
