@@ -33,7 +33,7 @@ def table(report, effort, parts):
     if set(parts) - LATER:
         with World() as world:
             floor = world.start("seckill-bench", "floor")
-            api, sale = speed.warm_api(world)
+            api, sale = speed.warm_api(world, effort)
             if "accepted" in parts:
                 speed.accepted(world, report, effort, floor, api, sale)
             if "soldOut" in parts:
@@ -50,7 +50,7 @@ def table(report, effort, parts):
                 speed.whatever_was_sold(world, report, *world.consumers())
     if LATER & set(parts):
         with World() as world:
-            api, sale = speed.warm_api(world)
+            api, sale = speed.warm_api(world, effort)
             if "latency" in parts:
                 speed.latency(world, report, effort, api, sale)
             if "drain" in parts:

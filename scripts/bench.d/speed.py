@@ -10,21 +10,20 @@ from figures import rates_of_drain
 from world import BIN, OUT, Watch, outcome, say, service_pids
 
 ROUNDS = 3
-# Not counted. A broker that was just started needs it: its machine compiles what is used much, and until then an
-# order costs several times as much.
-WARM_UP_SECONDS = 10
 
 
 class Effort:
     """How much is measured: a quick look or the whole."""
 
     def __init__(self, quick):
-        self.quick = quick
-        self.seconds = 2 if quick else 6
+        # Not counted. A broker that was just started needs it: its machine compiles what is used much, and until then
+        # an order costs several times as much.
+        self.warm_up = 4 if quick else 10
+        self.seconds = 1.25 if quick else 6
         self.connections = [256] if quick else [256, 64, 1024]
-        # Orders that wait in the log when the consumers start to drain it: enough for more than the two seconds
-        # that it takes several of them to join.
-        self.backlog = 120_000 if quick else 200_000
+        # Orders that wait in the log when one consumer starts to drain it, or several: enough for more than the two
+        # seconds that it takes these to join.
+        self.backlog = {1: 50_000, 3: 110_000} if quick else {1: 200_000, 3: 200_000}
         # Orders that a sale holds already when its rate is compared with a new one's.
         self.held = 100_000 if quick else 1_000_000
         self.sales = 100
@@ -60,10 +59,10 @@ def new_api(world, **terms):
     return api, sale
 
 
-def warm_api(world):
+def warm_api(world, effort):
     """The same, after it has worked for a while."""
     api, sale = new_api(world)
-    world.load(api.url, sale, 256, seconds=WARM_UP_SECONDS)
+    world.load(api.url, sale, 256, seconds=effort.warm_up)
     return api, sale
 
 
@@ -120,12 +119,14 @@ def sold_out(world, report, effort, floor):
 
 def latency(world, report, effort, api, sale):
     """At half of the accepted rate, with the consumer at work: until the answer, and until the row is in MySQL."""
-    half = int(full_rate(world, report, effort, api, sale) / 2)
+    # Measured anew: how fast a shared machine is changes within minutes.
+    rates = [per_second(world.load(api.url, sale, 256, seconds=effort.seconds), "accepted") for _ in range(ROUNDS)]
+    half = int(statistics.median(rates) / 2)
     (consumer,) = world.consumers()
     watched = {"api": api.pid, "consumer": consumer.pid, **service_pids()}
     answers, rows = [], []
     # Not counted: what MySQL has just been given is still on its way to the disk.
-    world.load(api.url, sale, 256, "--rate", half, seconds=WARM_UP_SECONDS)
+    world.load(api.url, sale, 256, "--rate", half, seconds=effort.warm_up)
     for _ in range(ROUNDS):
         written(world, [consumer], sale)
         with Watch(watched) as watch:
@@ -141,15 +142,6 @@ def latency(world, report, effort, api, sale):
     report.add("confirmLatencyP99", p99, "ms", None, p99, rows)
     report.check("P2", "orders followed into MySQL at half rate", all(run["missing"] == 0 for run in rows))
     world.stop(consumer)
-
-
-def full_rate(world, report, effort, api, sale):
-    """The accepted rate at 256 connections: as reported, or measured now."""
-    for result in report.results:
-        if result["name"] == "accepted":
-            return result["value"]
-    rates = [per_second(world.load(api.url, sale, 256, seconds=effort.seconds), "accepted") for _ in range(ROUNDS)]
-    return statistics.median(rates)
 
 
 def kept(found):
@@ -219,13 +211,13 @@ def drain(world, report, effort, api, sale):
     alone, several = [], []
     for _ in range(ROUNDS):
         for count, runs in ((1, alone), (3, several)):
-            world.load(api.url, sale, 256, "--buyers", effort.backlog)
+            world.load(api.url, sale, 256, "--buyers", effort.backlog[count])
             consumers, run = drained(world, sale, count)
             for consumer in consumers:
                 world.stop(consumer)
             report.cpu[f"drain, consumers: {count}"] = run.pop("samples")
             runs.append(run)
-        alone[-1]["plain"] = plain_inserts(world, effort.backlog)
+        alone[-1]["plain"] = plain_inserts(world, effort.backlog[1])
     report.add_ratio("drain", alone, "plain")
     for run, base in zip(several, alone, strict=True):
         run["alone"] = base["value"]

@@ -95,8 +95,8 @@ pub(super) fn group_member(
         .set("fetch.error.backoff.ms", "100")
         // A backlog fills this much memory and no more: some batches ahead of the store. Beside its bytes each message
         // that waits costs the client half a KiB, and what is fetched at once is unpacked at once.
-        .set("queued.max.messages.kbytes", "3072")
-        .set("queued.min.messages", "4000")
+        .set("queued.max.messages.kbytes", "2304")
+        .set("queued.min.messages", "3000")
         .set("fetch.message.max.bytes", "65536")
         .set("fetch.max.bytes", "524288")
         // Fetches are never smaller than this.
