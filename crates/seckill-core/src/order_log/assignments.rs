@@ -63,8 +63,10 @@ impl Assignments {
         Ok(())
     }
 
-    fn keep_paused(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        if self.paused.load(Ordering::Relaxed) { consumer.pause(partitions) } else { Ok(()) }
+    /// Lets partitions that have come be paused or not, like all others. Either must be said: one that was paused when
+    /// it went is paused still when it comes back, as far as the client is concerned.
+    fn pause_or_resume(&self, consumer: &BaseConsumer<Self>, come: &TopicPartitionList) -> KafkaResult<()> {
+        if self.paused.load(Ordering::Relaxed) { consumer.pause(come) } else { consumer.resume(come) }
     }
 }
 
@@ -91,7 +93,7 @@ impl ConsumerContext for Assignments {
                 tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
                 self.begin(consumer, partitions)
                     .and_then(|()| consumer.incremental_assign(partitions))
-                    .and_then(|()| self.keep_paused(consumer, partitions))
+                    .and_then(|()| self.pause_or_resume(consumer, partitions))
             }
             other => {
                 if other != RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {

@@ -167,3 +167,33 @@ async fn p2_what_a_member_held_of_a_lost_partition_is_read_by_its_new_owner() {
     second.close().unwrap();
     log.delete().await;
 }
+
+/// A member that waits for the store, loses partitions meanwhile, and has them back once it reads again.
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_what_was_lost_during_a_pause_is_read_when_it_comes_back_after_it() {
+    let log = TestLog::with_partitions(4).await;
+    let mut waiting = log.subscriber();
+    let until = Instant::now() + PATIENCE;
+    let settling = || assert!(Instant::now() < until, "the group did not settle");
+    while waiting.assigned().unwrap() < 4 {
+        settling();
+        waiting.poll_paused(GATHER).unwrap();
+    }
+    waiting.pause_all().unwrap();
+    let mut other = log.subscriber();
+    while (waiting.assigned().unwrap(), other.assigned().unwrap()) != (2, 2) {
+        settling();
+        waiting.poll_paused(GATHER).unwrap();
+        other.poll_batch(500, GATHER).unwrap();
+    }
+    waiting.resume_all().unwrap();
+    other.close().unwrap();
+    while waiting.assigned().unwrap() < 4 {
+        settling();
+        waiting.poll_batch(500, GATHER).unwrap();
+    }
+    let published = log.publish(40).await;
+    assert_eq!(orders(&read(&mut waiting, published.len())), ids(&published));
+    waiting.close().unwrap();
+    log.delete().await;
+}
