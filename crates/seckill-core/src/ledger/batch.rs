@@ -1,6 +1,6 @@
 //! Micro-batching: a task takes whatever waits, has it decided in one call, and hands each answer back.
 //!
-//! One call is under way at a time, and they do not follow each other faster than one a [`CALL_EVERY`], so that the
+//! One call is under way at a time, and no two begin within [`CALL_EVERY`] of each other, so that the
 //! next batch gathers by itself: under load batches are large and cheap, and a lone order waits for nobody.
 
 use std::{
