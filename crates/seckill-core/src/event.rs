@@ -8,6 +8,9 @@ use crate::{order::Order, sale::SaleId};
 /// The version of the encoding that this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 
+/// Room for an event without a long remark.
+const USUAL_BYTES: usize = 640;
+
 /// What happened to an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -97,7 +100,9 @@ impl OrderEvent {
             order: &self.order,
             at: self.at,
         };
-        serde_json::to_vec(&encoded).expect("an order event is always JSON")
+        let mut value = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut value, &encoded).expect("an order event is always JSON");
+        value
     }
 
     /// Reads a message's key and value.
