@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{order::Order, sale::SaleId};
 
-/// Orders a page of a snapshot.
-const PAGE: usize = 5_000;
+/// Orders a page of a snapshot: as many as the ledger is given at once. Three pages are in memory.
+const PAGE: usize = 1_000;
 
 /// Everything that is read in the transaction is as it was at its beginning, whatever is committed
 /// meanwhile. Nothing is locked.
