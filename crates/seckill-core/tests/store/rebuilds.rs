@@ -56,7 +56,7 @@ async fn a_snapshot_has_every_order_of_its_sale_in_pages() {
         pages += 1;
         ids.extend(page.iter().map(|order| order.id));
     }
-    assert_eq!(pages, 2);
+    assert_eq!(pages, 6);
     assert_eq!(ids, expected);
     assert!(store.snapshot(&sale_id("nowhere")).await.unwrap().is_none());
 }
