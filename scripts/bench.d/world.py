@@ -251,16 +251,16 @@ class World:
     def cancel(self, api, sale, order):
         self.post(f"{api.url}/v1/sales/{sale}/orders/{order}/cancel")
 
-    def returned_at(self, order):
-        """When the unit of a cancelled order was for sale again (ms since the epoch)."""
+    def moment(self, order, column):
+        """When that happened to an order, once MySQL has it (ms since the epoch)."""
         ends = time.monotonic() + 10
-        epoch = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', returned_at) / 1000"
+        epoch = f"TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {column}) / 1000"
         while time.monotonic() < ends:
-            found = self.sql(f"SELECT {epoch} FROM orders WHERE id = x'{order.replace('-', '')}' AND returned_at IS NOT NULL")
+            found = self.sql(f"SELECT {epoch} FROM orders WHERE id = x'{order.replace('-', '')}' AND {column} IS NOT NULL")
             if found:
                 return float(found)
             time.sleep(0.02)
-        raise SystemExit("bench: the unit of the cancelled order has not come back")
+        raise SystemExit(f"bench: MySQL has no {column} of order {order}")
 
 
 def outcome(run, name):

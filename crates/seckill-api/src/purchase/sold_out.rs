@@ -9,8 +9,8 @@ use seckill_core::{order::Units, sale::SaleId};
 
 use crate::sync::RwLock;
 
-/// How long the ledger's word is good for: a unit that comes back is for sale within that time. In a storm whoever buys
-/// it waits for its turn as well, and both together shall be less than 200 ms.
+/// How long the ledger's word is good for: a unit that comes back is for sale within that time, and sold to whoever asks
+/// next.
 const GOOD_FOR: Duration = Duration::from_millis(50);
 
 /// Most sales remembered at once. One more makes room by forgetting what is no longer good.
