@@ -146,13 +146,13 @@ def storm(world, report):
         crowd.join()
         order, answered = speed.winner(history)
         history.unlink()
-        # Sold is what the ledger has decided; its buyer is told once the others' answers leave a turn for it.
+        # The check counts until its buyer is told: behind the others' answers, and so later than the ledger's decision.
         sold = world.moment(order, "created_date")
         waits.append({"soldAfterMs": sold - returned, "answeredAfterMs": answered - returned})
     report.curves["storm"] = {"title": "A unit that came back in the storm", "x": "", "y": "", "series": {}, "rows": waits + runs}
     say(f"storm: a returned unit was sold after {[wait['soldAfterMs'] for wait in waits]} ms")
     say(f"storm: its buyer was told after {[wait['answeredAfterMs'] for wait in waits]} ms")
-    report.check("P4", "a unit that comes back in a sold-out storm is sold within 200 ms", all(w["soldAfterMs"] <= 200 for w in waits), str(waits))
+    report.check("P4", "a unit that comes back in a sold-out storm is sold within 200 ms", all(w["answeredAfterMs"] <= 200 for w in waits), str(waits))
 
 
 ALL = {"held": held, "sales": sales, "connections": connections, "drains": drains, "storm": storm}

@@ -212,12 +212,6 @@ impl Fault {
         Duration::from_secs(self.traits().target)
     }
 
-    /// Whether its target is met as soon as orders are accepted as before. What an overload leaves to be written is as
-    /// much as was accepted, and takes the longer the faster that went.
-    pub const fn is_over_once_orders_are_accepted(self) -> bool {
-        matches!(self, Self::Overload)
-    }
-
     /// Whether orders must go on being accepted while it lasts.
     pub const fn leaves_orders_accepted(self) -> bool {
         matches!(
