@@ -106,6 +106,19 @@ impl Batch {
         batch
     }
 
+    /// A batch of the sales of `events`, nothing of which is known: as if each could sell all that there is.
+    pub(super) fn of_limitless_sales(events: &[IncomingEvent]) -> Self {
+        let limitless = Totals { stock: Units::MAX, sold: 0, epoch: 0 };
+        let mut batch = Self::default();
+        for IncomingEvent { event, .. } in events {
+            if !batch.sales.contains_key(&event.order.sale) {
+                let sale = SaleInBatch { now: limitless, sold_before: 0 };
+                batch.sales.insert(event.order.sale.clone(), sale);
+            }
+        }
+        batch
+    }
+
     /// Decides all of `events`, in their order.
     pub(super) fn decide_all(&mut self, events: &[IncomingEvent]) -> Vec<WriteOutcome> {
         let decide = |(index, incoming): (usize, &IncomingEvent)| self.decide(index, &incoming.event);

@@ -1,6 +1,6 @@
 //! The consumer's transaction: a batch of events becomes orders, all of it or nothing.
 
-use std::time::SystemTime;
+use std::{collections::HashMap, time::SystemTime};
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper,
@@ -196,25 +196,11 @@ pub fn record_write(trace: &TraceContext, began: SystemTime, events: usize, fail
 }
 
 async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<WriteOutcome>, StoreError> {
-    let mut sales = lock_sales(session, events).await?;
     let now = Timestamp::now();
-    // First as if the store knew none of the orders, which is so almost always, and costs one statement less.
-    let mut batch = Batch::of(&sales);
-    let outcomes = batch.decide_all(events);
-    if are_all_new(&outcomes) {
-        match insert_orders(session, events, &batch, now).await {
-            Ok(()) => {
-                count_sold(session, &batch).await?;
-                return Ok(outcomes);
-            }
-            // One is known, then. Others may have been inserted by now: as if they had not.
-            Err(error) if error.is_taken_key() => {
-                session.begin_anew().await?;
-                sales = lock_sales(session, events).await?;
-            }
-            Err(error) => return Err(error),
-        }
+    if let Some(outcomes) = write_as_new(session, events, now).await? {
+        return Ok(outcomes);
     }
+    let sales = lock_sales(session, events).await?;
     let mut batch = Batch::of(&sales);
     read_known_orders(session, events, &mut batch).await?;
     let outcomes = batch.decide_all(events);
@@ -222,6 +208,35 @@ async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<Wr
     cancel_orders(session, &batch, now).await?;
     count_sold(session, &batch).await?;
     Ok(outcomes)
+}
+
+/// Writes `events` as if they were orders that fit, and that the store does not know, which is so almost always. None:
+/// it is not so, and nothing is written.
+///
+/// A sale's row is locked last, by the statement that counts what it sells and looks whether all of it may be: until
+/// the COMMIT right behind it nobody else writes orders of that sale, and before it everybody inserts side by side.
+async fn write_as_new(
+    session: &mut Session,
+    events: &[IncomingEvent],
+    now: Timestamp,
+) -> Result<Option<Vec<WriteOutcome>>, StoreError> {
+    let mut batch = Batch::of_limitless_sales(events);
+    let outcomes = batch.decide_all(events);
+    if !are_all_new(&outcomes) {
+        return Ok(None);
+    }
+    let is_so = match insert_orders(session, events, &batch, now).await {
+        Ok(()) => count_new(session, events, &batch).await?,
+        // One is known, then.
+        Err(error) if error.is_taken_key() => false,
+        Err(error) => return Err(error),
+    };
+    if is_so {
+        return Ok(Some(outcomes));
+    }
+    // Some may have been inserted by now: as if they had not.
+    session.begin_anew().await?;
+    Ok(None)
 }
 
 /// Whether every event is an order to insert, or is in the batch twice. That the store knows none of them is then told
@@ -369,6 +384,36 @@ async fn cancel_orders(connection: &mut Connection, batch: &Batch, now: Timestam
         insert_into(stock_returns::table).values(rows).execute(connection).await?;
     }
     Ok(())
+}
+
+/// Counts what a batch of new orders sells, if every sale has room for it and has admitted no later epoch than its
+/// events are of; false: some sale has not, or there is none. All writers lock in the order of the names, so none waits
+/// in a circle.
+async fn count_new(
+    connection: &mut Connection,
+    events: &[IncomingEvent],
+    batch: &Batch,
+) -> Result<bool, StoreError> {
+    let mut earliest: HashMap<&SaleId, u64> = HashMap::new();
+    for IncomingEvent { event, .. } in events {
+        earliest
+            .entry(&event.order.sale)
+            .and_modify(|epoch| *epoch = event.epoch.min(*epoch))
+            .or_insert(event.epoch);
+    }
+    for change in batch.sold() {
+        let sold = sales::sold + to_sql_units(change.after - change.before);
+        let with_room = sales::id
+            .eq(change.sale.as_str())
+            .and(sales::epoch.le(to_sql_units(earliest[&change.sale])))
+            .and(sales::stock.ge(sold));
+        let counted =
+            update(sales::table.filter(with_room)).set(sales::sold.eq(sold)).execute(connection).await?;
+        if counted != 1 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Counts what was sold and given back. The guard repeats what was decided above on the row itself: if

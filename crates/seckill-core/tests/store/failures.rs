@@ -66,8 +66,9 @@ async fn what_is_no_address_is_said_to_be_none() {
 async fn a_deadlock_is_told_from_everything_else() {
     let database = TestDatabase::create().await;
     let store = database.store();
-    create(&store, "a", 10).await;
-    create(&store, "b", 10).await;
+    for sale in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        create(&store, sale, 10).await;
+    }
     let events = [placed(&order("a", "x", 1)), placed(&order("b", "x", 1))];
     let writing = store.clone();
     let batch = events.clone();

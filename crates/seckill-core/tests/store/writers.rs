@@ -103,6 +103,45 @@ async fn writers_of_several_sales_do_not_wait_in_a_circle() {
     }
 }
 
+/// Writes `events` while another connection has done `first` to the sale's row and holds it, until the batch waits for
+/// the row with all its orders inserted.
+async fn write_behind(database: &TestDatabase, first: &str, events: &[IncomingEvent]) -> Vec<WriteOutcome> {
+    let holding = format!("BEGIN; {first}; DO SLEEP(2); COMMIT");
+    let holding = database.execute(&holding);
+    let store = database.store();
+    let writing = async {
+        database.wait_for_connection("state = 'User sleep'").await;
+        write_stubbornly(&store, events).await
+    };
+    let inserted = database.wait_for_connection("info LIKE 'UPDATE `sales` SET `sold`%'");
+    let ((), outcomes, ()) = tokio::join!(holding, writing, inserted);
+    outcomes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_orders_that_are_inserted_already_do_not_count_once_a_rebuild_has_missed_them() {
+    let database = TestDatabase::create().await;
+    create(&database.store(), "s", 5).await;
+    let events = [placed(&order("s", "ada", 1)), placed(&order("s", "bob", 1))];
+    let outcomes = write_behind(&database, "UPDATE sales SET epoch = 1", &events).await;
+    assert_eq!(outcomes, [WriteOutcome::SupersededEpoch; 2]);
+    assert_eq!(sold(&database.store(), "s").await, 0);
+    for event in &events {
+        let order = &event.event.order;
+        assert!(database.store().order(&order.sale, order.id).await.unwrap().is_none(), "it is undone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_orders_that_are_inserted_already_are_rejected_where_another_took_the_last_units() {
+    let database = TestDatabase::create().await;
+    create(&database.store(), "s", 5).await;
+    let events = [placed(&order("s", "ada", 2)), placed(&order("s", "bob", 2))];
+    let outcomes = write_behind(&database, "UPDATE sales SET sold = 3", &events).await;
+    assert_eq!(outcomes, [WriteOutcome::Confirmed, WriteOutcome::Rejected]);
+    assert_eq!(sold(&database.store(), "s").await, 5);
+}
+
 #[tokio::test]
 async fn p4_a_machine_that_vanishes_in_a_transaction_holds_the_others_up_for_seconds() {
     let database = TestDatabase::create().await;
