@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -19,7 +20,10 @@ use seckill_core::{
     shutdown::Shutdown,
     store::{FULL_BATCH, IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
 };
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+};
 use tracing::Instrument;
 
 use crate::{
@@ -37,16 +41,22 @@ const MAX_WAIT: Duration = Duration::from_millis(20);
 pub struct Consumer {
     /// The log, as a member of the consumer group.
     pub subscriber: OrderSubscriber,
-    /// Where orders become true.
+    /// Where orders become true. For nobody else: its connections answer only while `runtime` runs.
     pub store: OrderStore,
     /// Where what cannot be stored goes.
     pub dead_letters: Arc<OrderPublisher>,
     /// Told when units wait to go back to the ledger.
     pub returns: Arc<Notify>,
-    /// Runs what is asynchronous; this thread waits for it.
-    pub runtime: Handle,
+    /// Runs what is asynchronous on this thread, which so waits for the store's answers itself: nobody must first wake
+    /// up to tell it of one.
+    pub runtime: Runtime,
     /// When to stop.
     pub shutdown: Shutdown,
+}
+
+/// A runtime for [`Consumer::runtime`].
+pub fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Why a step was given up: none of its offsets has moved, and nothing is lost.

@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use order_consumer::{
-    consume::Consumer,
+    consume::{self, Consumer},
     keeper::Keeper,
     operation::{self, Readiness},
     returns,
@@ -31,7 +31,7 @@ use seckill_core::{
     traces::Traces,
 };
 use secrecy::SecretString;
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::sync::Notify;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -125,10 +125,10 @@ async fn run(
 
     let consumer = Consumer {
         subscriber: OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
-        store: store.clone(),
+        store: OrderStore::connect(database, StoreOptions::default())?,
         dead_letters: publisher.clone(),
         returns: owed.clone(),
-        runtime: Handle::current(),
+        runtime: consume::runtime()?,
         shutdown: stopping.clone(),
     };
     let writing = tokio::task::spawn_blocking(move || consumer.run());

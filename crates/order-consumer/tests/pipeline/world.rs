@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{consume::Consumer, keeper::Keeper};
+use order_consumer::{
+    consume::{self, Consumer},
+    keeper::Keeper,
+};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
     ledger::{LedgerOrder, LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger},
@@ -14,7 +17,7 @@ use seckill_core::{
     store::{OrderStore, StoreOptions},
     testing::{TestDatabase, patient_ledger},
 };
-use tokio::{runtime::Handle, sync::Notify, time::Instant};
+use tokio::{sync::Notify, time::Instant};
 
 pub struct World {
     pub database: TestDatabase,
@@ -77,7 +80,7 @@ impl World {
     }
 
     pub fn consumer(&self) -> (Consumer, ShutdownSwitch) {
-        self.consumer_of(self.store.clone())
+        self.consumer_of(self.database.store())
     }
 
     pub fn consumer_of(&self, store: OrderStore) -> (Consumer, ShutdownSwitch) {
@@ -87,7 +90,7 @@ impl World {
             store,
             dead_letters: self.publisher.clone(),
             returns: self.owed.clone(),
-            runtime: Handle::current(),
+            runtime: consume::runtime().unwrap(),
             shutdown: stopping,
         };
         (consumer, stop)

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, thread};
 
-use order_consumer::{consume::Consumer, returns};
+use order_consumer::{
+    consume::{self, Consumer},
+    returns,
+};
 use seckill_core::{
     order_log::{OrderPublisher, OrderSubscriber},
     settings::GroupSettings,
@@ -33,10 +36,10 @@ impl Writer {
         let owed = Arc::new(Notify::new());
         let consumer = Consumer {
             subscriber: OrderSubscriber::new(&world.kafka, &group).unwrap(),
-            store: store.clone(),
+            store: world.database.store(),
             dead_letters: Arc::new(OrderPublisher::new(&world.kafka).unwrap()),
             returns: Arc::clone(&owed),
-            runtime: runtime.handle().clone(),
+            runtime: consume::runtime().unwrap(),
             shutdown: shutdown.clone(),
         };
         let work = thread::spawn(move || {

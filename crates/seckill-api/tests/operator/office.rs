@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{consume::Consumer, returns};
+use order_consumer::{
+    consume::{self, Consumer},
+    returns,
+};
 use reqwest::Method;
 use seckill_core::{
     order::{Order, OrderId, Units},
@@ -12,7 +15,7 @@ use seckill_core::{
     shutdown,
 };
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::Notify};
+use tokio::sync::Notify;
 
 use crate::{
     answer::Answer,
@@ -87,10 +90,10 @@ impl Office {
         let group = GroupSettings { consumer_group: self.world.sale.to_string() };
         let mut consumer = Consumer {
             subscriber: OrderSubscriber::new(&self.world.kafka, &group).unwrap(),
-            store: self.world.store.clone(),
+            store: self.world.database.store(),
             dead_letters: self.world.parts().await.publisher,
             returns: Arc::new(Notify::new()),
-            runtime: Handle::current(),
+            runtime: consume::runtime().unwrap(),
             shutdown: stopping,
         };
         let work = tokio::task::spawn_blocking(move || {

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{consume::Consumer, keeper::Keeper};
+use order_consumer::{
+    consume::{self, Consumer},
+    keeper::Keeper,
+};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
     ledger::{LedgerOrder, Reservation, ReserveOutcome, SaleLookup},
@@ -156,10 +159,10 @@ impl AtWork {
     fn run_writer(&mut self, site: &Site, stopping: Shutdown) {
         let consumer = Consumer {
             subscriber: OrderSubscriber::new(&site.kafka, &site.group()).unwrap(),
-            store: site.store.clone(),
+            store: site.database.store(),
             dead_letters: self.publisher.clone(),
             returns: Arc::new(Notify::new()),
-            runtime: Handle::current(),
+            runtime: consume::runtime().unwrap(),
             shutdown: stopping,
         };
         self.running.push(tokio::task::spawn_blocking(move || consumer.run().unwrap()));
