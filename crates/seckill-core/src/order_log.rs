@@ -16,6 +16,7 @@ mod config;
 mod error;
 mod observer;
 mod partition;
+mod polled;
 mod producer;
 mod publisher;
 mod range;

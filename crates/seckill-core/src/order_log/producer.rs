@@ -13,7 +13,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult},
     message::{DeliveryResult, OwnedHeaders},
-    producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer},
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 
 use super::{
@@ -21,12 +21,13 @@ use super::{
     ack_watch::AckWatch,
     config,
     partition::{BySlot, Slot, in_slot},
+    polled::Polled,
 };
 
 /// How long to wait before a replacement is tried again that could not be made.
 const REPLACE_AGAIN: Duration = Duration::from_secs(1);
 
-type Client = ThreadedProducer<Deliveries, BySlot>;
+type Client = Polled<Deliveries, BySlot>;
 
 /// A message to send.
 pub(super) struct Record<'a> {
@@ -159,7 +160,8 @@ impl Shared {
             ack_seconds: histogram!("seckill_order_log_ack_seconds"),
             failures: counter!("seckill_order_log_failures_total"),
         };
-        config::create(&self.config, deliveries)
+        let producer: BaseProducer<_, _> = config::create(&self.config, deliveries)?;
+        Ok(Polled::start(producer))
     }
 }
 

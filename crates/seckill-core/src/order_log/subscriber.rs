@@ -98,13 +98,12 @@ impl OrderSubscriber {
         let mut batch = mem::take(&mut self.early);
         let mut until = (!batch.is_empty()).then(|| Instant::now() + max_wait);
         while batch.len() < max_events {
+            // Whole milliseconds: the client waits for those, and asks without a pause for what is left.
             let patience = match until {
                 None => IDLE_WAIT,
-                Some(until) => SETTLED.min(until.saturating_duration_since(Instant::now())),
+                Some(until) if until <= Instant::now() => break,
+                Some(_) => SETTLED,
             };
-            if patience.is_zero() {
-                break;
-            }
             let event = self.poll_one(patience)?;
             if self.note_revoked(&mut batch) {
                 break;

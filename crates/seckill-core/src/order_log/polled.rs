@@ -1,0 +1,60 @@
+//! A producer with a thread that tells what became of its messages.
+//!
+//! rdkafka has one, `ThreadedProducer`, which asks for a tenth of a second at a time. Its last millisecond it spends
+//! asking without a pause, because librdkafka waits for whole milliseconds: one hundredth of a core in every process,
+//! idle or not.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rdkafka::producer::{BaseProducer, Partitioner, Producer as _, ProducerContext, PurgeConfig};
+
+/// How long the thread asks at a time. What comes it tells at once; as long it may take until it has ended.
+const ASK_FOR: Duration = Duration::from_millis(500);
+
+/// A producer. Dropping it gives up what is on its way, which the thread still tells, and waits for the thread: it must
+/// not be dropped there.
+pub(super) struct Polled<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> {
+    producer: Arc<BaseProducer<C, P>>,
+    dropped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Polled<C, P> {
+    pub(super) fn start(producer: BaseProducer<C, P>) -> Self {
+        let (producer, dropped) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
+        let thread = thread::spawn({
+            let (producer, dropped) = (Arc::clone(&producer), Arc::clone(&dropped));
+            move || {
+                while !dropped.load(Ordering::Relaxed) {
+                    producer.poll(ASK_FOR);
+                }
+            }
+        });
+        Self { producer, dropped, thread: Some(thread) }
+    }
+}
+
+impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Deref for Polled<C, P> {
+    type Target = BaseProducer<C, P>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.producer
+    }
+}
+
+impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Drop for Polled<C, P> {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Relaxed);
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        // A thread that has panicked has nothing more to tell.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
