@@ -43,7 +43,7 @@ pub(super) type Connection = AsyncMysqlConnection;
 ///
 /// `READ COMMITTED`: at the default level every search locks the gaps around what it finds, so that two
 /// consumers who insert different orders into one gap wait for each other, or deadlock. Here every
-/// decision is made under the lock of its sale's row, so the gaps need no protection, and a plain read
+/// decision ends under the lock of its sale's row, so the gaps need no protection, and a plain read
 /// behind that lock must see what the last holder committed. (A snapshot asks for `REPEATABLE READ`.)
 ///
 /// `wait_timeout`: a machine that vanishes in the middle of a transaction leaves the locks of its rows behind, and
