@@ -276,7 +276,7 @@ async fn lock_sales(
 }
 
 /// Reads which of the batch's orders the store has. A plain read does: at `READ COMMITTED` it sees all
-/// that was committed before the sales were locked, and nobody writes orders of a sale without its lock.
+/// that was committed before the sales were locked, and nobody commits orders of a sale without its lock.
 async fn read_known_orders(
     connection: &mut Connection,
     events: &[IncomingEvent],
