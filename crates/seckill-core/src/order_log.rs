@@ -16,7 +16,6 @@ mod config;
 mod error;
 mod observer;
 mod partition;
-mod polled;
 mod producer;
 mod publisher;
 mod range;

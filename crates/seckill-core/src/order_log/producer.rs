@@ -1,5 +1,7 @@
 //! A producer that tells each caller what became of its message, and replaces itself when it is beyond help.
 
+mod polled;
+
 use std::{
     sync::{Arc, Weak},
     thread,
@@ -16,18 +18,18 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 
+use self::polled::Polled;
 use super::{
     Delivery, ErrorCode, LogError, Position, PublishError,
     ack_watch::AckWatch,
     config,
     partition::{BySlot, Slot, in_slot},
-    polled::Polled,
 };
 
 /// How long to wait before a replacement is tried again that could not be made.
 const REPLACE_AGAIN: Duration = Duration::from_secs(1);
 
-type Client = Polled<Deliveries, BySlot>;
+type Client = BaseProducer<Deliveries, BySlot>;
 
 /// A message to send.
 pub(super) struct Record<'a> {
@@ -51,7 +53,7 @@ struct Shared {
 /// The librdkafka producer in use; none while it is being replaced.
 struct Current {
     generation: u64,
-    client: Option<Arc<Client>>,
+    client: Option<Arc<Polled>>,
 }
 
 /// Who waits for one message, and since when.
@@ -152,7 +154,7 @@ impl Producer {
 }
 
 impl Shared {
-    fn connect(self: &Arc<Self>, generation: u64) -> Result<Client, LogError> {
+    fn connect(self: &Arc<Self>, generation: u64) -> Result<Polled, LogError> {
         let deliveries = Deliveries {
             shared: Arc::downgrade(self),
             generation,
@@ -160,8 +162,7 @@ impl Shared {
             ack_seconds: histogram!("seckill_order_log_ack_seconds"),
             failures: counter!("seckill_order_log_failures_total"),
         };
-        let producer: BaseProducer<_, _> = config::create(&self.config, deliveries)?;
-        Ok(Polled::start(producer))
+        Ok(Polled::start(config::create(&self.config, deliveries)?))
     }
 }
 

@@ -14,21 +14,23 @@ use std::{
     time::Duration,
 };
 
-use rdkafka::producer::{BaseProducer, Partitioner, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{Producer as _, PurgeConfig};
+
+use super::Client;
 
 /// How long the thread asks at a time. What comes it tells at once; as long it may take until it has ended.
 const ASK_FOR: Duration = Duration::from_millis(500);
 
 /// A producer. Dropping it gives up what is on its way, which the thread still tells, and waits for the thread: it must
 /// not be dropped there.
-pub(super) struct Polled<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> {
-    producer: Arc<BaseProducer<C, P>>,
+pub(super) struct Polled {
+    producer: Arc<Client>,
     dropped: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Polled<C, P> {
-    pub(super) fn start(producer: BaseProducer<C, P>) -> Self {
+impl Polled {
+    pub(super) fn start(producer: Client) -> Self {
         let (producer, dropped) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
         let thread = thread::spawn({
             let (producer, dropped) = (Arc::clone(&producer), Arc::clone(&dropped));
@@ -42,15 +44,15 @@ impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Po
     }
 }
 
-impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Deref for Polled<C, P> {
-    type Target = BaseProducer<C, P>;
+impl Deref for Polled {
+    type Target = Client;
 
     fn deref(&self) -> &Self::Target {
         &self.producer
     }
 }
 
-impl<C: ProducerContext<P> + 'static, P: Partitioner + Send + Sync + 'static> Drop for Polled<C, P> {
+impl Drop for Polled {
     fn drop(&mut self) {
         self.dropped.store(true, Ordering::Relaxed);
         self.producer.purge(PurgeConfig::default().queue().inflight());
