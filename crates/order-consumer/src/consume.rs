@@ -157,12 +157,12 @@ impl Consumer {
         let Written { outcomes, decoded } = written;
         let Decoded { messages, events, mut poison, next_offsets, mut trace } = decoded;
         let mut units_return = false;
+        count(&outcomes);
         let (committed, confirm_seconds) = (Timestamp::now(), histogram!("seckill_consumer_confirm_seconds"));
         for ((message, event), stored) in messages.into_iter().zip(events).zip(outcomes) {
             let reason = match stored {
                 Stored::Never(reason) => Some(reason),
                 Stored::Outcome(outcome) => {
-                    counter!("seckill_consumer_events_total", "outcome" => outcome.name()).increment(1);
                     units_return |= outcome.returns_units();
                     let order = &event.event.order;
                     if outcome == WriteOutcome::Confirmed {
@@ -198,6 +198,16 @@ impl Consumer {
                 () = self.shutdown.requested() => {}
             }
         });
+    }
+}
+
+fn count(outcomes: &[Stored]) {
+    for outcome in WriteOutcome::ALL {
+        let so_many =
+            outcomes.iter().filter(|stored| matches!(stored, Stored::Outcome(of) if *of == outcome)).count();
+        if so_many > 0 {
+            counter!("seckill_consumer_events_total", "outcome" => outcome.name()).increment(so_many as u64);
+        }
     }
 }
 
@@ -243,7 +253,7 @@ impl Decoded {
             decoded.next_offsets.insert(message.partition, message.offset + 1);
             match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {
                 Ok(event) => {
-                    let raw = message.value.clone().unwrap_or_default();
+                    let raw = message.value.as_deref().unwrap_or_default();
                     decoded.events.push(IncomingEvent::new(event, raw).logged(logged(&message)));
                     decoded.messages.push(message);
                 }

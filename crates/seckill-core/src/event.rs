@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{order::Order, sale::SaleId};
 
@@ -121,7 +122,9 @@ impl OrderEvent {
         if decoded.sale != decoded.order.sale {
             return Err(DecodeError::Contradiction("sale and order.sale differ"));
         }
-        if key != Some(decoded.order.id.to_string().as_bytes()) {
+        if key
+            != Some(decoded.order.id.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes())
+        {
             return Err(DecodeError::Contradiction("the key is not the order's id"));
         }
         if decoded.order.openid != decoded.order.id.openid(decoded.order.created_date) {

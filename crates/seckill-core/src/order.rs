@@ -49,6 +49,12 @@ macro_rules! bounded_text {
             }
         }
 
+        impl From<&$name> for Arc<str> {
+            fn from(text: &$name) -> Self {
+                Self::clone(&text.0)
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)

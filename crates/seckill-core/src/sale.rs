@@ -43,6 +43,12 @@ impl SaleId {
     }
 }
 
+impl From<&SaleId> for Arc<str> {
+    fn from(sale: &SaleId) -> Self {
+        Self::clone(&sale.0)
+    }
+}
+
 impl fmt::Display for SaleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -65,8 +71,21 @@ impl Serialize for SaleId {
 
 impl<'de> Deserialize<'de> for SaleId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(de::Error::custom)
+        struct Text;
+
+        impl de::Visitor<'_> for Text {
+            type Value = SaleId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SaleId, E> {
+                SaleId::parse(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

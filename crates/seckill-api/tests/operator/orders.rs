@@ -167,7 +167,7 @@ async fn p3_an_edited_order_of_a_sale_is_still_the_one_that_was_decided() {
     // The event comes again, and the ledger is rebuilt from the store: both know the order as it was.
     let at = stored.created_date;
     let event = OrderEvent { kind: OrderEventKind::Placed, epoch: u64::MAX, order: stored, at };
-    let again = IncomingEvent::new(event.clone(), event.encode());
+    let again = IncomingEvent::new(event.clone(), &event.encode());
     assert_eq!(office.world.store.write_batch(&[again]).await.unwrap(), [WriteOutcome::Duplicate]);
     office.world.reload().await;
     let replay = office.world.order_by_key("once", body).await;

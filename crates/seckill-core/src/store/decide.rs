@@ -1,11 +1,14 @@
 //! What becomes of the events of a batch: the rules alone, without a database.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use super::write::{IncomingEvent, WriteOutcome};
 use crate::{
     event::{OrderEvent, OrderEventKind},
-    order::{Order, OrderId, OrderStatus, Remark, Units},
+    order::{Order, OrderId, OrderStatus, Units},
     sale::SaleId,
 };
 
@@ -23,32 +26,22 @@ pub(super) struct Totals {
 ///
 /// Texts are compared here, by their bytes, and not by the server, for which `a` and `a ` are equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Body {
-    pub(super) sale: Option<String>,
-    pub(super) buyer: String,
-    pub(super) goods: String,
+pub(super) struct Body<'a> {
+    pub(super) sale: Option<Cow<'a, str>>,
+    pub(super) buyer: Cow<'a, str>,
+    pub(super) goods: Cow<'a, str>,
     pub(super) units: Units,
-    pub(super) remark: Option<String>,
+    pub(super) remark: Option<Cow<'a, str>>,
 }
 
-impl Body {
-    fn is_of(&self, order: &Order) -> bool {
-        self.sale.as_deref() == Some(order.sale.as_str())
-            && self.buyer == order.buyer.as_str()
-            && self.goods == order.goods.as_str()
-            && self.units == order.quantity.units()
-            && self.remark.as_deref() == order.remark.as_ref().map(Remark::as_str)
-    }
-}
-
-impl From<&Order> for Body {
-    fn from(order: &Order) -> Self {
+impl<'a> From<&'a Order> for Body<'a> {
+    fn from(order: &'a Order) -> Self {
         Self {
-            sale: Some(order.sale.as_str().to_owned()),
-            buyer: order.buyer.as_str().to_owned(),
-            goods: order.goods.as_str().to_owned(),
+            sale: Some(order.sale.as_str().into()),
+            buyer: order.buyer.as_str().into(),
+            goods: order.goods.as_str().into(),
             units: order.quantity.units(),
-            remark: order.remark.as_ref().map(|remark| remark.as_str().to_owned()),
+            remark: order.remark.as_ref().map(|remark| remark.as_str().into()),
         }
     }
 }
@@ -62,17 +55,17 @@ enum Row {
     New { event: usize },
 }
 
-struct KnownOrder {
-    body: Body,
+struct KnownOrder<'a> {
+    body: Body<'a>,
     status: OrderStatus,
     row: Row,
 }
 
 /// A batch in the middle of being decided: the state that the database will have after its commit.
 #[derive(Default)]
-pub(super) struct Batch {
-    sales: HashMap<SaleId, SaleInBatch>,
-    orders: HashMap<OrderId, KnownOrder>,
+pub(super) struct Batch<'a> {
+    sales: BTreeMap<SaleId, SaleInBatch>,
+    orders: HashMap<OrderId, KnownOrder<'a>>,
     new_orders: Vec<OrderId>,
     cancelled: Vec<OrderId>,
     returned: Vec<(OrderId, SaleId)>,
@@ -81,6 +74,13 @@ pub(super) struct Batch {
 struct SaleInBatch {
     now: Totals,
     sold_before: Units,
+    earliest_epoch: u64,
+}
+
+impl From<Totals> for SaleInBatch {
+    fn from(now: Totals) -> Self {
+        Self { now, sold_before: now.sold, earliest_epoch: u64::MAX }
+    }
 }
 
 /// A row to insert: the order of the event at this place of the batch, and the status it has come to.
@@ -94,14 +94,16 @@ pub(super) struct SoldChange {
     pub(super) sale: SaleId,
     pub(super) before: Units,
     pub(super) after: Units,
+    /// The earliest epoch in which units were taken that the batch sells.
+    pub(super) earliest_epoch: u64,
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
     /// A batch of these sales, as their locked rows are.
     pub(super) fn of(sales: &[(SaleId, Totals)]) -> Self {
         let mut batch = Self::default();
         for (sale, totals) in sales {
-            batch.sales.insert(sale.clone(), SaleInBatch { now: *totals, sold_before: totals.sold });
+            batch.sales.insert(sale.clone(), (*totals).into());
         }
         batch
     }
@@ -112,31 +114,30 @@ impl Batch {
         let mut batch = Self::default();
         for IncomingEvent { event, .. } in events {
             if !batch.sales.contains_key(&event.order.sale) {
-                let sale = SaleInBatch { now: limitless, sold_before: 0 };
-                batch.sales.insert(event.order.sale.clone(), sale);
+                batch.sales.insert(event.order.sale.clone(), limitless.into());
             }
         }
         batch
     }
 
     /// Decides all of `events`, in their order.
-    pub(super) fn decide_all(&mut self, events: &[IncomingEvent]) -> Vec<WriteOutcome> {
-        let decide = |(index, incoming): (usize, &IncomingEvent)| self.decide(index, &incoming.event);
+    pub(super) fn decide_all(&mut self, events: &'a [IncomingEvent]) -> Vec<WriteOutcome> {
+        let decide = |(index, incoming): (usize, &'a IncomingEvent)| self.decide(index, &incoming.event);
         events.iter().enumerate().map(decide).collect()
     }
 
     /// Makes an order known that the store already has.
-    pub(super) fn know_order(&mut self, id: OrderId, body: Body, status: OrderStatus) {
+    pub(super) fn know_order(&mut self, id: OrderId, body: Body<'a>, status: OrderStatus) {
         self.orders.insert(id, KnownOrder { body, status, row: Row::Stored });
     }
 
     /// Decides the event at place `index` of the batch. Events must come in the batch's order: each
     /// sees what the ones before it have done, as if they had been written one by one.
-    pub(super) fn decide(&mut self, index: usize, event: &OrderEvent) -> WriteOutcome {
+    fn decide(&mut self, index: usize, event: &'a OrderEvent) -> WriteOutcome {
         let order = &event.order;
         let Some(sale) = self.sales.get_mut(&order.sale) else { return WriteOutcome::UnknownSale };
         if let Some(known) = self.orders.get_mut(&order.id) {
-            if !known.body.is_of(order) {
+            if known.body != Body::from(order) {
                 return WriteOutcome::ConflictingPayload;
             }
             if event.kind == OrderEventKind::Placed || known.status != OrderStatus::Confirmed {
@@ -159,6 +160,7 @@ impl Batch {
                 if order.quantity.units() <= sale.now.stock.saturating_sub(sale.now.sold) =>
             {
                 sale.now.sold += order.quantity.units();
+                sale.earliest_epoch = sale.earliest_epoch.min(event.epoch);
                 (WriteOutcome::Confirmed, OrderStatus::Confirmed)
             }
             OrderEventKind::Placed => (WriteOutcome::Rejected, OrderStatus::Rejected),
@@ -206,10 +208,10 @@ impl Batch {
                     sale: sale.clone(),
                     before: known.sold_before,
                     after: known.now.sold,
+                    earliest_epoch: known.earliest_epoch,
                 });
             }
         }
-        changes.sort_unstable_by(|a, b| a.sale.cmp(&b.sale));
         changes
     }
 }

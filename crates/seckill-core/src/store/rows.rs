@@ -1,7 +1,15 @@
 //! Rows as the tables hold them, and their way into the domain and back.
 
-use diesel::{Identifiable, Queryable, Selectable};
-use jiff::{Timestamp, Unit};
+use std::{io::Write, sync::Arc};
+
+use diesel::{
+    Identifiable, Queryable, Selectable,
+    expression::AsExpression,
+    mysql::Mysql,
+    serialize::{self, IsNull, Output, ToSql},
+    sql_types::Text,
+};
+use jiff::Timestamp;
 use jiff_diesel::{Timestamp as SqlTimestamp, ToDiesel};
 
 use super::{
@@ -14,11 +22,31 @@ use crate::{
     sale::{Sale, SaleId, SaleSwitch},
 };
 
+/// A text on its way into a column, which it shares with an order: what is inserted must not borrow.
+#[derive(Debug, AsExpression)]
+#[diesel(sql_type = Text)]
+pub(super) struct SharedText(Arc<str>);
+
+impl SharedText {
+    pub(super) fn of(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl ToSql<Text, Mysql> for SharedText {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Mysql>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
+
 /// `at` as `DATETIME(3)` keeps it. The server would round to the nearest millisecond, and so might
 /// disagree with an `openid`; here it is cut off.
 pub(super) fn to_sql_time(at: Timestamp) -> SqlTimestamp {
-    let cut = at.round(jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor));
-    cut.unwrap_or(at).to_diesel()
+    let ms = at.as_millisecond();
+    // Before 1970 that is the millisecond behind it.
+    let ms = if at.subsec_nanosecond() % 1_000_000 < 0 { ms - 1 } else { ms };
+    Timestamp::from_millisecond(ms).unwrap_or(at).to_diesel()
 }
 
 /// `units` as `BIGINT` keeps them. Stock ends far below where this would saturate.

@@ -1,6 +1,6 @@
 //! The consumer's transaction: a batch of events becomes orders, all of it or nothing.
 
-use std::{collections::HashMap, time::SystemTime};
+use std::{borrow::Cow, sync::Arc, time::SystemTime, vec};
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper,
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::{
     OrderStore, StoreError,
     decide::{Batch, Body, Totals},
-    rows::{from_sql_units, order_id, order_status, to_sql_time, to_sql_units},
+    rows::{SharedText, from_sql_units, order_id, order_status, to_sql_time, to_sql_units},
     schema::{orders, sales, stock_returns},
     session::{Connection, Session},
     timeline::{self, Logged},
@@ -33,14 +33,16 @@ pub struct IncomingEvent {
     /// What it says.
     pub event: OrderEvent,
     /// The message's value, to be kept with the order.
-    pub raw: Vec<u8>,
+    pub raw: Arc<str>,
     /// Where it is in the log, if it came from there, to be kept with the order.
     pub logged: Option<Logged>,
 }
 
 impl IncomingEvent {
     /// An event of the message `raw`.
-    pub fn new(event: OrderEvent, raw: Vec<u8>) -> Self {
+    pub fn new(event: OrderEvent, raw: &[u8]) -> Self {
+        // What is in order is looked through faster by the one that cannot mend.
+        let raw = std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw).into(), Arc::from);
         Self { event, raw, logged: None }
     }
 
@@ -140,16 +142,16 @@ pub const FULL_BATCH: usize = 512;
 #[derive(Insertable)]
 #[diesel(table_name = orders, treat_none_as_default_value = false)]
 struct NewOrderRow {
-    id: Vec<u8>,
-    sale_id: String,
-    user: String,
-    goods: String,
+    id: [u8; 16],
+    sale_id: SharedText,
+    user: SharedText,
+    goods: SharedText,
     quantity: i64,
-    remark: Option<String>,
+    remark: Option<SharedText>,
     openid: String,
     remain_count: Option<i64>,
     status: &'static str,
-    kafka_raw_message: String,
+    kafka_raw_message: SharedText,
     created_date: SqlTimestamp,
     update_date: SqlTimestamp,
     log_position: Option<String>,
@@ -226,7 +228,7 @@ async fn write_as_new(
         return Ok(None);
     }
     let is_so = match insert_orders(session, events, &batch, now).await {
-        Ok(()) => count_new(session, events, &batch).await?,
+        Ok(()) => count_new(session, &batch).await?,
         // One is known, then.
         Err(error) if error.is_taken_key() => false,
         Err(error) => return Err(error),
@@ -280,17 +282,17 @@ async fn lock_sales(
 async fn read_known_orders(
     connection: &mut Connection,
     events: &[IncomingEvent],
-    batch: &mut Batch,
+    batch: &mut Batch<'_>,
 ) -> Result<(), StoreError> {
     let ids: Vec<&[u8]> = events.iter().map(|incoming| &incoming.event.order.id.as_bytes()[..]).collect();
     let known = orders::table.filter(orders::id.eq_any(ids)).select(KnownRow::as_select());
     for row in known.load::<KnownRow>(connection).await? {
         let body = Body {
-            sale: row.sale_id,
-            buyer: row.user,
-            goods: row.goods,
+            sale: row.sale_id.map(Cow::Owned),
+            buyer: row.user.into(),
+            goods: row.goods.into(),
             units: from_sql_units("orders.quantity", row.quantity)?,
-            remark: row.remark,
+            remark: row.remark.map(Cow::Owned),
         };
         batch.know_order(order_id(&row.id)?, body, order_status(&row.status)?);
     }
@@ -300,31 +302,33 @@ async fn read_known_orders(
 async fn insert_orders(
     connection: &mut Connection,
     events: &[IncomingEvent],
-    batch: &Batch,
+    batch: &Batch<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut rows = Vec::new();
-    for new in batch.new_orders() {
+    let now = to_sql_time(now);
+    let new_orders = batch.new_orders();
+    let mut rows = Vec::with_capacity(new_orders.len());
+    for new in new_orders {
         let IncomingEvent { event, raw, logged } = &events[new.event];
         let order = &event.order;
         // A cancellation that came first says nothing of where the order was placed.
         let logged = logged.filter(|_| event.kind == OrderEventKind::Placed);
         rows.push(NewOrderRow {
-            id: order.id.as_bytes().to_vec(),
-            sale_id: order.sale.to_string(),
-            user: order.buyer.as_str().to_owned(),
-            goods: order.goods.as_str().to_owned(),
+            id: *order.id.as_bytes(),
+            sale_id: SharedText::of(&order.sale),
+            user: SharedText::of(&order.buyer),
+            goods: SharedText::of(&order.goods),
             quantity: to_sql_units(order.quantity.units()),
-            remark: order.remark.as_ref().map(|remark| remark.as_str().to_owned()),
+            remark: order.remark.as_ref().map(SharedText::of),
             openid: order.openid.clone(),
             remain_count: order.remain_count.map(to_sql_units),
             status: new.status.as_str(),
-            kafka_raw_message: String::from_utf8_lossy(raw).into_owned(),
+            kafka_raw_message: SharedText::of(Arc::clone(raw)),
             created_date: to_sql_time(order.created_date),
-            update_date: to_sql_time(now),
+            update_date: now,
             log_position: logged.map(|logged| logged.position.to_string()),
             published_at: logged.and_then(|logged| logged.at).map(to_sql_time),
-            written_at: to_sql_time(now),
+            written_at: now,
         });
     }
     insert_rows(connection, rows).await
@@ -334,34 +338,37 @@ async fn insert_orders(
 /// prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
 /// The descriptions are kept, which is why none is larger.
 async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
-    let rows = insert_blocks::<128>(connection, rows).await?;
-    let rows = insert_blocks::<64>(connection, rows).await?;
-    let rows = insert_blocks::<32>(connection, rows).await?;
-    let rows = insert_blocks::<16>(connection, rows).await?;
-    let rows = insert_blocks::<8>(connection, rows).await?;
-    let rows = insert_blocks::<4>(connection, rows).await?;
-    let rows = insert_blocks::<2>(connection, rows).await?;
-    insert_blocks::<1>(connection, rows).await?;
-    Ok(())
+    let mut rows = rows.into_iter();
+    insert_blocks::<128>(connection, &mut rows).await?;
+    insert_blocks::<64>(connection, &mut rows).await?;
+    insert_blocks::<32>(connection, &mut rows).await?;
+    insert_blocks::<16>(connection, &mut rows).await?;
+    insert_blocks::<8>(connection, &mut rows).await?;
+    insert_blocks::<4>(connection, &mut rows).await?;
+    insert_blocks::<2>(connection, &mut rows).await?;
+    insert_blocks::<1>(connection, &mut rows).await
 }
 
-/// Inserts as many of `rows` as `SIZE` goes into, and gives back the rest.
+/// Inserts as many of `rows` as `SIZE` goes into, and leaves the rest.
 async fn insert_blocks<const SIZE: usize>(
     connection: &mut Connection,
-    mut rows: Vec<NewOrderRow>,
-) -> Result<Vec<NewOrderRow>, StoreError> {
+    rows: &mut vec::IntoIter<NewOrderRow>,
+) -> Result<(), StoreError> {
     while rows.len() >= SIZE {
-        let rest = rows.split_off(SIZE);
-        let Ok(block) = <Box<[_; SIZE]>>::try_from(std::mem::replace(&mut rows, rest)) else {
-            unreachable!("what is left after a split is of that size");
+        let Ok(block) = <Box<[_; SIZE]>>::try_from(rows.take(SIZE).collect::<Box<[_]>>()) else {
+            unreachable!("there are as many");
         };
         insert_into(orders::table).values(block).execute(connection).await?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Marks stored orders as cancelled, and notes all orders whose units shall go back.
-async fn cancel_orders(connection: &mut Connection, batch: &Batch, now: Timestamp) -> Result<(), StoreError> {
+async fn cancel_orders(
+    connection: &mut Connection,
+    batch: &Batch<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if !batch.cancelled().is_empty() {
         let ids: Vec<&[u8]> = batch.cancelled().iter().map(|id| &id.as_bytes()[..]).collect();
         update(orders::table.filter(orders::id.eq_any(ids)))
@@ -389,23 +396,12 @@ async fn cancel_orders(connection: &mut Connection, batch: &Batch, now: Timestam
 /// Counts what a batch of new orders sells, if every sale has room for it and has admitted no later epoch than its
 /// events are of; false: some sale has not, or there is none. All writers lock in the order of the names, so none waits
 /// in a circle.
-async fn count_new(
-    connection: &mut Connection,
-    events: &[IncomingEvent],
-    batch: &Batch,
-) -> Result<bool, StoreError> {
-    let mut earliest: HashMap<&SaleId, u64> = HashMap::new();
-    for IncomingEvent { event, .. } in events {
-        earliest
-            .entry(&event.order.sale)
-            .and_modify(|epoch| *epoch = event.epoch.min(*epoch))
-            .or_insert(event.epoch);
-    }
+async fn count_new(connection: &mut Connection, batch: &Batch<'_>) -> Result<bool, StoreError> {
     for change in batch.sold() {
         let sold = sales::sold + to_sql_units(change.after - change.before);
         let with_room = sales::id
             .eq(change.sale.as_str())
-            .and(sales::epoch.le(to_sql_units(earliest[&change.sale])))
+            .and(sales::epoch.le(to_sql_units(change.earliest_epoch)))
             .and(sales::stock.ge(sold));
         let counted =
             update(sales::table.filter(with_room)).set(sales::sold.eq(sold)).execute(connection).await?;
@@ -418,7 +414,7 @@ async fn count_new(
 
 /// Counts what was sold and given back. The guard repeats what was decided above on the row itself: if
 /// it ever fails, the batch is not written at all.
-async fn count_sold(connection: &mut Connection, batch: &Batch) -> Result<(), StoreError> {
+async fn count_sold(connection: &mut Connection, batch: &Batch<'_>) -> Result<(), StoreError> {
     for change in batch.sold() {
         let as_decided = sales::id
             .eq(change.sale.as_str())

@@ -46,7 +46,7 @@ pub fn order(sale: &str, buyer: &str, units: u64) -> Order {
 fn event(kind: OrderEventKind, order: &Order, epoch: u64) -> IncomingEvent {
     let event = OrderEvent { kind, epoch, order: order.clone(), at: Timestamp::now() };
     let raw = event.encode();
-    IncomingEvent::new(event, raw)
+    IncomingEvent::new(event, &raw)
 }
 
 pub fn placed(order: &Order) -> IncomingEvent {

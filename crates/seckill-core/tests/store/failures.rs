@@ -112,7 +112,7 @@ async fn a_value_that_the_database_never_takes_is_told_from_a_broken_database() 
     create(&store, "s", 10).await;
     let fine = placed(&order("s", "a", 1));
     let mut too_long = placed(&order("s", "b", 1));
-    too_long.raw = vec![b'x'; 70_000];
+    too_long.raw = "x".repeat(70_000).into();
     let failure = store.write_batch(&[fine.clone(), too_long.clone()]).await.unwrap_err();
     assert!(matches!(failure, StoreError::Query { code: Some(1406), .. }), "{failure:?}");
     assert!(failure.is_about_the_data() && !failure.is_transient());

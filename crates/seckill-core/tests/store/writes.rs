@@ -256,7 +256,7 @@ async fn the_raw_message_is_kept() {
     let store = database.store();
     create(&store, "s", 10).await;
     let event = placed(&order("s", "买家", 1));
-    let text = String::from_utf8(event.raw.clone()).unwrap().replace('\\', "\\\\").replace('\'', "''");
+    let text = event.raw.replace('\\', "\\\\").replace('\'', "''");
     write(&store, event).await;
     // Marking all rows that hold it is a way to see that one does.
     database.execute(&format!("UPDATE orders SET remark = 'found' WHERE kafka_raw_message = '{text}'")).await;
