@@ -334,11 +334,14 @@ async fn insert_orders(
     insert_rows(connection, rows).await
 }
 
-/// Inserts `rows` by statements of 128, 64, … 1 of them. There are but eight such statements, so they stay prepared: to
+/// Inserts `rows` by statements of 512, 256, … 1 of them. There are but ten such statements, so they stay prepared: to
 /// prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
-/// The descriptions are kept, which is why none is larger.
+/// The descriptions are kept, which is why none is larger. A backlog goes by one statement a batch: where cores are
+/// short, each waits for its turn on both sides.
 async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
     let mut rows = rows.into_iter();
+    insert_blocks::<512>(connection, &mut rows).await?;
+    insert_blocks::<256>(connection, &mut rows).await?;
     insert_blocks::<128>(connection, &mut rows).await?;
     insert_blocks::<64>(connection, &mut rows).await?;
     insert_blocks::<32>(connection, &mut rows).await?;

@@ -37,6 +37,20 @@ async fn p2_an_order_that_fits_is_confirmed_and_read_back_whole() {
 }
 
 #[tokio::test]
+async fn p2_every_order_of_a_batch_is_written_whatever_its_size() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    create(&store, "s", 5_000).await;
+    // One row for each statement there is, and the largest once more.
+    let orders: Vec<_> = (0..1_023 + 512).map(|_| order("s", "b", 1)).collect();
+    let batch: Vec<_> = orders.iter().map(placed).collect();
+    assert_eq!(store.write_batch(&batch).await.unwrap(), vec![WriteOutcome::Confirmed; orders.len()]);
+    assert_eq!(sold(&store, "s").await, orders.len() as u64);
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    assert_eq!(store.order_statuses(&ids).await.unwrap().len(), ids.len());
+}
+
+#[tokio::test]
 async fn p1_what_does_not_fit_is_rejected_and_its_units_go_back() {
     let database = TestDatabase::create().await;
     let store = database.store();
