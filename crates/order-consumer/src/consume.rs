@@ -41,22 +41,13 @@ const MAX_WAIT: Duration = Duration::from_millis(20);
 pub struct Consumer {
     /// The log, as a member of the consumer group.
     pub subscriber: OrderSubscriber,
-    /// Where orders become true. For nobody else: its connections answer only while `runtime` runs.
-    pub store: OrderStore,
-    /// Where what cannot be stored goes.
-    pub dead_letters: Arc<OrderPublisher>,
-    /// Told when units wait to go back to the ledger.
-    pub returns: Arc<Notify>,
+    store: OrderStore,
+    dead_letters: Arc<OrderPublisher>,
+    returns: Arc<Notify>,
+    shutdown: Shutdown,
     /// Runs what is asynchronous on this thread, which so waits for the store's answers itself: nobody must first wake
     /// up to tell it of one.
-    pub runtime: Runtime,
-    /// When to stop.
-    pub shutdown: Shutdown,
-}
-
-/// A runtime for [`Consumer::runtime`].
-pub fn runtime() -> io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
+    runtime: Runtime,
 }
 
 /// Why a step was given up: none of its offsets has moved, and nothing is lost.
@@ -71,6 +62,20 @@ pub enum StepError {
 }
 
 impl Consumer {
+    /// A consumer that writes what `subscriber` reads into `store`, which must be nobody else's: its connections answer
+    /// only while this one works. What cannot be stored goes to `dead_letters`, and `returns` is told when units wait to
+    /// go back to the ledger.
+    pub fn new(
+        subscriber: OrderSubscriber,
+        store: OrderStore,
+        dead_letters: Arc<OrderPublisher>,
+        returns: Arc<Notify>,
+        shutdown: Shutdown,
+    ) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { subscriber, store, dead_letters, returns, shutdown, runtime })
+    }
+
     /// Writes until a stop is asked for, then leaves the group.
     pub fn run(mut self) -> Result<(), LogError> {
         measures::writer_from_zero();

@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::Parser;
 use mimalloc::MiMalloc;
 use order_consumer::{
-    consume::{self, Consumer},
+    consume::Consumer,
     keeper::Keeper,
     operation::{self, Readiness},
     returns,
@@ -123,14 +123,13 @@ async fn run(
     let server_handle = server.handle();
     actix_web::rt::spawn(server);
 
-    let consumer = Consumer {
-        subscriber: OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
-        store: OrderStore::connect(database, StoreOptions::default())?,
-        dead_letters: publisher.clone(),
-        returns: owed.clone(),
-        runtime: consume::runtime()?,
-        shutdown: stopping.clone(),
-    };
+    let consumer = Consumer::new(
+        OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
+        OrderStore::connect(database, StoreOptions::default())?,
+        publisher.clone(),
+        owed.clone(),
+        stopping.clone(),
+    )?;
     let writing = tokio::task::spawn_blocking(move || consumer.run());
     let returning = actix_web::rt::spawn(returns::run(store.clone(), ledger.clone(), owed, stopping.clone()));
     let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{
-    consume::{self, Consumer},
-    keeper::Keeper,
-};
+use order_consumer::{consume::Consumer, keeper::Keeper};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
     ledger::{LedgerOrder, LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger},
@@ -85,14 +82,14 @@ impl World {
 
     pub fn consumer_of(&self, store: OrderStore) -> (Consumer, ShutdownSwitch) {
         let (stop, stopping) = shutdown::channel();
-        let consumer = Consumer {
-            subscriber: OrderSubscriber::new(&self.kafka, &self.group).unwrap(),
+        let consumer = Consumer::new(
+            OrderSubscriber::new(&self.kafka, &self.group).unwrap(),
             store,
-            dead_letters: self.publisher.clone(),
-            returns: self.owed.clone(),
-            runtime: consume::runtime().unwrap(),
-            shutdown: stopping,
-        };
+            self.publisher.clone(),
+            self.owed.clone(),
+            stopping,
+        )
+        .unwrap();
         (consumer, stop)
     }
 

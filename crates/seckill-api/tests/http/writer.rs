@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use order_consumer::{
-    consume::{self, Consumer},
-    returns,
-};
+use order_consumer::{consume::Consumer, returns};
 use seckill_core::{
     order_log::{OrderPublisher, OrderSubscriber},
     settings::GroupSettings,
@@ -34,14 +31,14 @@ impl Writer {
             (world.database.store(), patient_ledger())
         };
         let owed = Arc::new(Notify::new());
-        let consumer = Consumer {
-            subscriber: OrderSubscriber::new(&world.kafka, &group).unwrap(),
-            store: world.database.store(),
-            dead_letters: Arc::new(OrderPublisher::new(&world.kafka).unwrap()),
-            returns: Arc::clone(&owed),
-            runtime: consume::runtime().unwrap(),
-            shutdown: shutdown.clone(),
-        };
+        let consumer = Consumer::new(
+            OrderSubscriber::new(&world.kafka, &group).unwrap(),
+            world.database.store(),
+            Arc::new(OrderPublisher::new(&world.kafka).unwrap()),
+            Arc::clone(&owed),
+            shutdown.clone(),
+        )
+        .unwrap();
         let work = thread::spawn(move || {
             let returning = runtime.spawn(returns::run(store, ledger, owed, shutdown));
             consumer.run().unwrap();

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{
-    consume::{self, Consumer},
-    returns,
-};
+use order_consumer::{consume::Consumer, returns};
 use reqwest::Method;
 use seckill_core::{
     order::{Order, OrderId, Units},
@@ -88,14 +85,14 @@ impl Office {
     pub async fn consume(&self, events: usize) {
         let (_stop, stopping) = shutdown::channel();
         let group = GroupSettings { consumer_group: self.world.sale.to_string() };
-        let mut consumer = Consumer {
-            subscriber: OrderSubscriber::new(&self.world.kafka, &group).unwrap(),
-            store: self.world.database.store(),
-            dead_letters: self.world.parts().await.publisher,
-            returns: Arc::new(Notify::new()),
-            runtime: consume::runtime().unwrap(),
-            shutdown: stopping,
-        };
+        let mut consumer = Consumer::new(
+            OrderSubscriber::new(&self.world.kafka, &group).unwrap(),
+            self.world.database.store(),
+            self.world.parts().await.publisher,
+            Arc::new(Notify::new()),
+            stopping,
+        )
+        .unwrap();
         let work = tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
             let mut seen = 0;

@@ -100,24 +100,15 @@ pub(super) struct SoldChange {
 
 impl<'a> Batch<'a> {
     /// A batch of these sales, as their locked rows are.
-    pub(super) fn of(sales: &[(SaleId, Totals)]) -> Self {
-        let mut batch = Self::default();
-        for (sale, totals) in sales {
-            batch.sales.insert(sale.clone(), (*totals).into());
-        }
-        batch
+    pub(super) fn of(sales: impl IntoIterator<Item = (SaleId, Totals)>) -> Self {
+        let sales = sales.into_iter().map(|(sale, totals)| (sale, totals.into())).collect();
+        Self { sales, ..Self::default() }
     }
 
     /// A batch of the sales of `events`, nothing of which is known: as if each could sell all that there is.
     pub(super) fn of_limitless_sales(events: &[IncomingEvent]) -> Self {
         let limitless = Totals { stock: Units::MAX, sold: 0, epoch: 0 };
-        let mut batch = Self::default();
-        for IncomingEvent { event, .. } in events {
-            if !batch.sales.contains_key(&event.order.sale) {
-                batch.sales.insert(event.order.sale.clone(), limitless.into());
-            }
-        }
-        batch
+        Self::of(events.iter().map(|incoming| (incoming.event.order.sale.clone(), limitless)))
     }
 
     /// Decides all of `events`, in their order.

@@ -203,7 +203,7 @@ async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<Wr
         return Ok(outcomes);
     }
     let sales = lock_sales(session, events).await?;
-    let mut batch = Batch::of(&sales);
+    let mut batch = Batch::of(sales);
     read_known_orders(session, events, &mut batch).await?;
     let outcomes = batch.decide_all(events);
     insert_orders(session, events, &batch, now).await?;

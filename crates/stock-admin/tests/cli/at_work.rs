@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{
-    consume::{self, Consumer},
-    keeper::Keeper,
-};
+use order_consumer::{consume::Consumer, keeper::Keeper};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
     ledger::{LedgerOrder, Reservation, ReserveOutcome, SaleLookup},
@@ -157,14 +154,14 @@ impl AtWork {
     }
 
     fn run_writer(&mut self, site: &Site, stopping: Shutdown) {
-        let consumer = Consumer {
-            subscriber: OrderSubscriber::new(&site.kafka, &site.group()).unwrap(),
-            store: site.database.store(),
-            dead_letters: self.publisher.clone(),
-            returns: Arc::new(Notify::new()),
-            runtime: consume::runtime().unwrap(),
-            shutdown: stopping,
-        };
+        let consumer = Consumer::new(
+            OrderSubscriber::new(&site.kafka, &site.group()).unwrap(),
+            site.database.store(),
+            self.publisher.clone(),
+            Arc::new(Notify::new()),
+            stopping,
+        )
+        .unwrap();
         self.running.push(tokio::task::spawn_blocking(move || consumer.run().unwrap()));
     }
 
