@@ -48,6 +48,7 @@ impl Door {
     /// Needs no right (since Linux 5.7); a filter of packets, which would do as well, is denied to some containers.
     #[cfg(target_os = "linux")]
     fn refuse_newcomers(&self) -> io::Result<()> {
+        // Despite its name for IPv6, too: here it is one option for both.
         self.0.bind_device_by_index_v4(Some(NO_INTERFACE))
     }
 
