@@ -122,9 +122,9 @@ impl OrderEvent {
         if decoded.sale != decoded.order.sale {
             return Err(DecodeError::Contradiction("sale and order.sale differ"));
         }
-        if key
-            != Some(decoded.order.id.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes())
-        {
+        let mut buffer = Uuid::encode_buffer();
+        let id: &str = decoded.order.id.uuid().hyphenated().encode_lower(&mut buffer);
+        if key != Some(id.as_bytes()) {
             return Err(DecodeError::Contradiction("the key is not the order's id"));
         }
         if decoded.order.openid != decoded.order.id.openid(decoded.order.created_date) {

@@ -18,6 +18,7 @@ pub mod event;
 pub mod ledger;
 pub mod order;
 pub mod order_log;
+mod parsed;
 pub mod sale;
 pub mod settings;
 pub mod shutdown;

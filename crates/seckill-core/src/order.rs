@@ -4,14 +4,11 @@ use std::{fmt, num::NonZeroU8, sync::Arc};
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, Visitor},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use crate::sale::SaleId;
+use crate::{parsed, sale::SaleId};
 
 /// A count of units of stock.
 pub type Units = u64;
@@ -63,21 +60,7 @@ macro_rules! bounded_text {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Text;
-
-                impl Visitor<'_> for Text {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a string")
-                    }
-
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        $name::parse(text).map_err(E::custom)
-                    }
-                }
-
-                deserializer.deserialize_str(Text)
+                parsed::deserialize(deserializer, |text| Self::parse(text))
             }
         }
     };

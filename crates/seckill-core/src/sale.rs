@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::order::Units;
+use crate::{order::Units, parsed};
 
 /// Most units a sale may have. Far above any real sale, and exact in Lua's floating-point numbers.
 pub const MAX_STOCK: Units = 1_000_000_000;
@@ -71,21 +71,7 @@ impl Serialize for SaleId {
 
 impl<'de> Deserialize<'de> for SaleId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl de::Visitor<'_> for Text {
-            type Value = SaleId;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SaleId, E> {
-                SaleId::parse(text).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Text)
+        parsed::deserialize(deserializer, Self::parse)
     }
 }
 

@@ -9,7 +9,7 @@ use diesel::{
     serialize::{self, IsNull, Output, ToSql},
     sql_types::Text,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use jiff_diesel::{Timestamp as SqlTimestamp, ToDiesel};
 
 use super::{
@@ -43,10 +43,8 @@ impl ToSql<Text, Mysql> for SharedText {
 /// `at` as `DATETIME(3)` keeps it. The server would round to the nearest millisecond, and so might
 /// disagree with an `openid`; here it is cut off.
 pub(super) fn to_sql_time(at: Timestamp) -> SqlTimestamp {
-    let ms = at.as_millisecond();
-    // Before 1970 that is the millisecond behind it.
-    let ms = if at.subsec_nanosecond() % 1_000_000 < 0 { ms - 1 } else { ms };
-    Timestamp::from_millisecond(ms).unwrap_or(at).to_diesel()
+    let cut = at.round(jiff::TimestampRound::new().smallest(Unit::Millisecond).mode(jiff::RoundMode::Floor));
+    cut.unwrap_or(at).to_diesel()
 }
 
 /// `units` as `BIGINT` keeps them. Stock ends far below where this would saturate.

@@ -41,7 +41,7 @@ pub struct IncomingEvent {
 impl IncomingEvent {
     /// An event of the message `raw`.
     pub fn new(event: OrderEvent, raw: &[u8]) -> Self {
-        // What is in order is looked through faster by the one that cannot mend.
+        // `from_utf8_lossy` alone would do; it looks through what is valid, as all of ours is, much more slowly.
         let raw = std::str::from_utf8(raw).map_or_else(|_| String::from_utf8_lossy(raw).into(), Arc::from);
         Self { event, raw, logged: None }
     }
@@ -340,7 +340,7 @@ async fn insert_orders(
 /// short, each waits for its turn on both sides.
 async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
     let mut rows = rows.into_iter();
-    insert_blocks::<512>(connection, &mut rows).await?;
+    insert_blocks::<FULL_BATCH>(connection, &mut rows).await?;
     insert_blocks::<256>(connection, &mut rows).await?;
     insert_blocks::<128>(connection, &mut rows).await?;
     insert_blocks::<64>(connection, &mut rows).await?;
