@@ -181,7 +181,7 @@ impl Consumer {
                     reason.map(str::to_owned)
                 }
             };
-            poison.extend(reason.map(|reason| DeadLetter { message, reason }));
+            poison.extend(reason.map(|reason| DeadLetter::new(message, reason)));
         }
         for letter in &poison {
             let scope = trace.set_aside(&letter.message, &letter.reason);
@@ -262,7 +262,7 @@ impl Decoded {
                     decoded.events.push(IncomingEvent::new(event, raw).logged(logged(&message)));
                     decoded.messages.push(message);
                 }
-                Err(error) => decoded.poison.push(DeadLetter { message, reason: error.to_string() }),
+                Err(error) => decoded.poison.push(DeadLetter::new(message, error.to_string())),
             }
         }
         decoded

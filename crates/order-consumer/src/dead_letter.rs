@@ -3,6 +3,9 @@
 use metrics::counter;
 use seckill_core::order_log::{LogError, OrderPublisher, RawEvent};
 
+/// Most bytes of a reason: one may quote the message, which may be as large as the log takes.
+const MAX_REASON: usize = 1000;
+
 /// A message of the order log that cannot be stored.
 #[derive(Debug)]
 pub struct DeadLetter {
@@ -10,6 +13,15 @@ pub struct DeadLetter {
     pub message: RawEvent,
     /// Why it cannot be stored, for people.
     pub reason: String,
+}
+
+impl DeadLetter {
+    /// `message`, and what of `reason` there is room for.
+    pub fn new(message: RawEvent, mut reason: String) -> Self {
+        let room = (0..=MAX_REASON.min(reason.len())).rev().find(|&end| reason.is_char_boundary(end));
+        reason.truncate(room.unwrap_or(0));
+        Self { message, reason }
+    }
 }
 
 /// Sends `letter` and waits until it is safe: only then may the offset move.

@@ -2,7 +2,13 @@
 
 use std::{net::TcpListener, time::Duration};
 
-use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::CONTENT_TYPE, web};
+use actix_web::{
+    App, HttpResponse, HttpServer, Resource, Route,
+    dev::Server,
+    guard,
+    http::header::{ALLOW, CONTENT_TYPE},
+    web,
+};
 use seckill_core::{
     order_log::LogObserver,
     shutdown::Shutdown,
@@ -46,11 +52,22 @@ pub fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness) -> s
         App::new()
             .app_data(metrics.clone())
             .app_data(readiness.clone())
-            .route("/livez", web::get().to(HttpResponse::Ok))
-            .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(measured))
+            .service(resource("/livez", get().to(HttpResponse::Ok)))
+            .service(resource("/readyz", get().to(readyz)))
+            .service(resource("/metrics", get().to(measured)))
     });
     Ok(server.workers(1).disable_signals().shutdown_timeout(1).listen(listener)?.run())
+}
+
+/// A path that answers by `route`, and 405 to other methods.
+fn resource(path: &str, route: Route) -> Resource {
+    let refuse = || async { HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish() };
+    web::resource(path).route(route).default_service(web::to(refuse))
+}
+
+/// `GET` and, as HTTP wants it wherever there is `GET`, `HEAD`.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {

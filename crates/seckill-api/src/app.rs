@@ -33,8 +33,11 @@ const BACKLOG: u32 = 4096;
 
 /// At a stop: how long requests under way may take. An order takes at most `ACCEPT_WITHIN`.
 const FINISH_REQUESTS_WITHIN: Duration = Duration::from_secs(10);
-/// At a stop: how long what was decided may take to be acknowledged, settled and flushed.
+/// At a stop: how long what was decided may take to be acknowledged and settled.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+/// At a stop: how long what is on its way to the order log after that may take. With the longest lame duck, all of it
+/// is less than the thirty seconds of a stop.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
 /// A server that is bound and not running yet.
 pub struct Api {
@@ -103,7 +106,7 @@ impl Api {
         server.await.map_err(io::Error::other)??;
         // The queue's task ends when all that was submitted is decided and all that was published is settled.
         shutdown::drain("orders on their way", DRAIN_WITHIN, self.purchases).await;
-        if let Err(error) = self.publisher.flush(DRAIN_WITHIN).await {
+        if let Err(error) = self.publisher.flush(FLUSH_WITHIN).await {
             tracing::error!(%error, "some events were not acknowledged; the relay publishes them again");
         }
         Ok(())

@@ -138,7 +138,8 @@ fn refused(sale: &SaleId, refusal: ChangeRefusal) -> Refusal {
     tracing::info!(%sale, ?refusal, "a reset was refused");
     match refusal {
         ChangeRefusal::UnknownSale => Refusal::SaleNotFound,
-        ChangeRefusal::Busy | ChangeRefusal::KeptMoving => Refusal::SaleBusy,
+        ChangeRefusal::Busy => Refusal::SaleBusy,
+        ChangeRefusal::KeptMoving => Refusal::SaleKeptMoving,
         ChangeRefusal::AboveMaximum => Refusal::AboveMaximum,
         // The two sides do not agree (yet, or any more): the keeper is at it.
         ChangeRefusal::NotLoaded

@@ -25,25 +25,35 @@ pub async fn read(request: &HttpRequest, mut payload: Payload) -> Result<Bytes, 
         return Err(Problem::malformed("the body did not arrive within 5 seconds").closing());
     };
     let body = body?;
-    if body.is_empty() {
-        return Err(Problem::malformed("the body is empty; a JSON object is expected"));
-    }
-    Ok(body)
+    if body.is_empty() { Err(empty()) } else { Ok(body) }
 }
 
 /// Refuses by the head alone what must not be read.
 fn check_head(headers: &HeaderMap) -> Result<(), Problem> {
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: u64| length > MAX_BODY as u64) {
+    if announced_length(headers).is_some_and(|length| length > MAX_BODY as u64) {
         return Err(too_large());
     }
-    if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(is_json) {
+        if content_type.is_none() && !announces_body(headers) {
+            return Err(empty());
+        }
         return Err(Problem::new(Code::UnsupportedMediaType, "Content-Type must be application/json"));
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return Err(Problem::new(Code::UnsupportedMediaType, "the body must not be compressed"));
     }
     Ok(())
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether a body comes behind this head.
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || announced_length(headers).is_some_and(|length| length > 0)
 }
 
 /// Whether a `Content-Type` is `application/json`, with whatever parameters.
@@ -69,6 +79,10 @@ async fn collect(payload: &mut Payload) -> Result<Bytes, Problem> {
         next = payload.next().await;
     }
     Ok(body.freeze())
+}
+
+fn empty() -> Problem {
+    Problem::malformed("the body is empty; a JSON object is expected")
 }
 
 fn too_large() -> Problem {

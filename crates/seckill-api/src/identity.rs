@@ -35,7 +35,7 @@ pub struct IdentitySettings {
     #[arg(long, env = "SECKILL_BUYER_JWT_SECRET_FILE", value_name = "FILE")]
     buyer_jwt_secret_file: Option<PathBuf>,
     /// Key set (JWKS) of buyers' tokens (JWT, RS256 or ES256), looked at again every five minutes
-    #[arg(long, env = "SECKILL_BUYER_JWT_JWKS", value_name = "FILE|URL")]
+    #[arg(long, env = "SECKILL_BUYER_JWT_JWKS", hide_env_values = true, value_name = "FILE|URL")]
     buyer_jwt_jwks: Option<Source>,
     /// Who must have issued a token [default: anybody with a key]
     #[arg(long, env = "SECKILL_BUYER_JWT_ISSUER", value_name = "ISS")]

@@ -105,6 +105,11 @@ impl Problem {
         Self { retry_after: Some(seconds), ..Self::new(Code::RateLimited, detail) }
     }
 
+    /// The sale does not sell now.
+    fn shut(code: Code, detail: &'static str, opens_at: Option<Timestamp>) -> Self {
+        Self { opens_at, ..Self::new(code, detail) }
+    }
+
     /// The path leads nowhere.
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "there is nothing under this path")
@@ -182,11 +187,14 @@ impl From<Refusal> for Problem {
                 (Code::LimitReached, "this buyer would hold more units than the sale allows")
             }
             Refusal::NotOpen { opens_at } => {
-                let problem = Self::new(Code::SaleNotOpen, "the sale has not opened yet");
-                return Self { opens_at, ..problem };
+                return Self::shut(Code::SaleNotOpen, "the sale has not opened yet", opens_at);
             }
-            Refusal::Ended => (Code::SaleEnded, "the sale has ended"),
-            Refusal::Paused => (Code::SalePaused, "the sale is paused; it may go on later"),
+            Refusal::Ended { opens_at } => {
+                return Self::shut(Code::SaleEnded, "the sale has ended", opens_at);
+            }
+            Refusal::Paused { opens_at } => {
+                return Self::shut(Code::SalePaused, "the sale is paused; it may go on later", opens_at);
+            }
             Refusal::Conflict => {
                 let message = "was used with another body".to_owned();
                 let errors = vec![FieldError { field: "Idempotency-Key", message }];
@@ -199,6 +207,10 @@ impl From<Refusal> for Problem {
             Refusal::SaleBusy => {
                 (Code::Overloaded, "somebody else is changing this sale; nothing was changed, try again")
             }
+            Refusal::SaleKeptMoving => (
+                Code::Overloaded,
+                "units kept coming back while the sale was reset; its stock may have been changed, try again",
+            ),
             Refusal::AboveMaximum => {
                 let message = format!("with what live orders hold, the stock would be above {MAX_STOCK}");
                 return Self::validation(vec![FieldError { field: "count", message }]);

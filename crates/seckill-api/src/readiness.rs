@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use metrics::gauge;
 use seckill_core::order_log::OrderPublisher;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -55,7 +56,9 @@ impl Readiness {
                 missing.push(name);
             }
         }
-        Report { ready: reached.ledger && reached.order_log && !stopping, stopping, missing }
+        let ready = reached.ledger && reached.order_log && !stopping;
+        gauge!("seckill_ready").set(f64::from(u8::from(ready)));
+        Report { ready, stopping, missing }
     }
 
     async fn look(&self) -> (Reached, Duration) {

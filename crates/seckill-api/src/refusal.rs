@@ -19,9 +19,15 @@ pub enum Refusal {
         opens_at: Option<Timestamp>,
     },
     /// The sale is over.
-    Ended,
+    Ended {
+        /// When it opened.
+        opens_at: Option<Timestamp>,
+    },
     /// The operator has paused the sale.
-    Paused,
+    Paused {
+        /// When it opened, or will.
+        opens_at: Option<Timestamp>,
+    },
     /// The key was used with another body.
     Conflict,
     /// There is no such sale.
@@ -32,6 +38,8 @@ pub enum Refusal {
     OrderFinal,
     /// Somebody else is changing the sale.
     SaleBusy,
+    /// The sale's units kept coming back while they were counted: its stock may have been changed.
+    SaleKeptMoving,
     /// The sale's stock would be more than a stock may be.
     AboveMaximum,
     /// Another order has the `openid` that was chosen.

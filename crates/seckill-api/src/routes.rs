@@ -48,6 +48,8 @@ pub fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
     pages::configure(config, measures);
     let unknown = resource(measures, "{path}*", "", vec![web::route().to(not_found)]);
     config.service(unknown);
+    // What is no path at all (`OPTIONS *`).
+    config.default_service(web::to(not_found));
 }
 
 /// The paths that machines of the operator ask again and again: no rate limit counts there, and nothing is traced.

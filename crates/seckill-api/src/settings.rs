@@ -113,7 +113,16 @@ impl Settings {
 
     /// The operator's token, if there is one.
     pub fn admin_token(&self) -> Result<Option<SecretString>, SettingsError> {
-        secret("SECKILL_ADMIN_TOKEN", self.admin_token.as_ref(), self.admin_token_file.as_ref())
+        let token = secret("SECKILL_ADMIN_TOKEN", self.admin_token.as_ref(), self.admin_token_file.as_ref())?;
+        if token
+            .as_ref()
+            .is_some_and(|token| !token.expose_secret().bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            let line =
+                "SECKILL_ADMIN_TOKEN: must be of visible ASCII characters: no request could carry another";
+            return Err(SettingsError(line.into()));
+        }
+        Ok(token)
     }
 }
 
@@ -131,6 +140,16 @@ mod tests {
         assert!(error.to_string().starts_with("SECKILL_ORDER_ID_SECRET: is required"));
         assert!(read(&["--profile", "dev"]).order_id_secret().is_ok());
         assert!(read(&["--order-id-secret", "s"]).order_id_secret().is_ok());
+    }
+
+    #[test]
+    fn p6_a_token_that_no_header_can_carry_is_refused() {
+        for token in ["пароль", "two words", "tab\t", " padded "] {
+            let error = read(&["--admin-token", token]).admin_token().err().unwrap().to_string();
+            assert!(error.starts_with("SECKILL_ADMIN_TOKEN: ") && !error.contains(token), "{error}");
+        }
+        assert!(read(&["--admin-token", "s3cret-~!"]).admin_token().unwrap().is_some());
+        assert!(read(&[]).admin_token().unwrap().is_none());
     }
 
     #[test]

@@ -56,12 +56,15 @@ pub struct Survey {
     pub counts: Vec<Count>,
     /// Sales whose ledger is not loaded, or not to be trusted.
     pub unloaded: Vec<SaleId>,
+    /// Those of them that were loaded once: units of theirs are not for sale.
+    lost: Vec<SaleId>,
 }
 
 /// Counts every sale, or one.
 pub async fn reconcile(all: &Surroundings, only: Option<&SaleId>) -> Result<Report, Failure> {
     let survey = survey(all, only).await?;
-    Ok(Report::new(survey.text(), &survey.json()).faulty_if(survey.drifts()))
+    let faulty = survey.drifts() || !survey.lost.is_empty();
+    Ok(Report::new(survey.text(), &survey.json()).faulty_if(faulty))
 }
 
 /// Counts every sale, or one.
@@ -70,10 +73,15 @@ pub async fn survey(all: &Surroundings, only: Option<&SaleId>) -> Result<Survey,
     let bar = progress::bar("counting sales", sales.len());
     let mut survey = Survey::default();
     for stored in bar.wrap_iter(sales.into_iter()) {
-        match settled_count(all, &stored.sale.id).await? {
-            Some(count) => survey.counts.push(count),
-            None => survey.unloaded.push(stored.sale.id),
+        if let Some(count) = settled_count(all, &stored.sale.id).await? {
+            survey.counts.push(count);
+            continue;
         }
+        // The store takes over the epoch of a ledger that was loaded.
+        if stored.epoch > 0 {
+            survey.lost.push(stored.sale.id.clone());
+        }
+        survey.unloaded.push(stored.sale.id);
     }
     Ok(survey)
 }
@@ -96,14 +104,19 @@ impl Survey {
         let header = ["sale", "stock", "remaining", "held", "outbox", "in the log", "sold", "drift"];
         let mut text = table(&header, rows);
         for sale in &self.unloaded {
-            text.extend(["\nsale ", sale.as_str(), ": the ledger is not loaded, nothing to compare"]);
+            let what = if self.lost.contains(sale) {
+                ": the ledger has lost it, and sells nothing until it is rebuilt"
+            } else {
+                ": the ledger is not loaded, nothing to compare"
+            };
+            text.extend(["\nsale ", sale.as_str(), what]);
         }
         text
     }
 
     /// The form for machines.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "sales": self.counts, "notLoaded": self.unloaded, "drift": self.drifts() })
+        serde_json::json!({ "sales": self.counts, "notLoaded": self.unloaded, "lost": self.lost, "drift": self.drifts() })
     }
 }
 

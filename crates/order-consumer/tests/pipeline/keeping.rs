@@ -70,7 +70,7 @@ async fn p1_an_event_from_before_a_rebuild_that_missed_it_is_refused() {
     world.consume(1).await;
     assert_eq!(world.status(stopped_before_publishing.order.id).await, None);
     assert_eq!(world.sold().await, 1);
-    assert_eq!(world.dead_letters(1).await, ["superseded epoch"]);
+    assert_eq!(world.dead_letter_reasons(1).await, ["superseded epoch"]);
     world.end().await;
 }
 

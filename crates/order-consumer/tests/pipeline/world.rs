@@ -3,11 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use order_consumer::{consume::Consumer, keeper::Keeper};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    config::ClientConfig,
+    producer::{FutureProducer, FutureRecord},
+};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
     ledger::{LedgerOrder, LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger},
     order::{BuyerId, Goods, OrderId, OrderRequest, OrderStatus, Quantity, Units},
-    order_log::{LogObserver, OrderPublisher, OrderSubscriber, topics},
+    order_log::{LogObserver, OrderPublisher, OrderSubscriber, RawEvent, topics},
     sale::{Sale, SaleId, SaleSwitch},
     settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
@@ -177,22 +183,51 @@ impl World {
         }
     }
 
-    /// The reasons of the dead letters, waiting until there are `count`.
-    pub async fn dead_letters(&self, count: usize) -> Vec<String> {
+    /// The dead letters, waiting until there are `count`.
+    pub async fn dead_letters(&self, count: usize) -> Vec<RawEvent> {
         let observer = LogObserver::new(&self.kafka, &self.group).unwrap();
         let started = Instant::now();
         loop {
             let letters = observer.dead_letters().await.unwrap();
             if letters.len() >= count || started.elapsed() > Duration::from_secs(10) {
-                let reason = |name: &str, headers: &[(String, Option<Vec<u8>>)]| {
-                    let found =
-                        headers.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.clone());
-                    String::from_utf8(found.unwrap_or_default()).unwrap()
-                };
-                return letters.iter().map(|letter| reason("error", &letter.headers)).collect();
+                return letters;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Their reasons.
+    pub async fn dead_letter_reasons(&self, count: usize) -> Vec<String> {
+        let reason = |letter: &RawEvent| String::from_utf8(letter.header("error").unwrap().to_vec()).unwrap();
+        self.dead_letters(count).await.iter().map(reason).collect()
+    }
+
+    /// The same world with a dead-letter topic that takes no message of more than `bytes`.
+    pub async fn with_dead_letters_of(mut self, bytes: u32) -> Self {
+        let (old, new) = (&self.kafka.dead_letter_topic, format!("{}-small", self.kafka.dead_letter_topic));
+        let bytes = bytes.to_string();
+        let topic = NewTopic::new(&new, 1, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes);
+        let admin: AdminClient<DefaultClientContext> =
+            ClientConfig::new().set("bootstrap.servers", &self.kafka.kafka_brokers).create().unwrap();
+        for made in admin.create_topics([&topic], &AdminOptions::new()).await.unwrap() {
+            made.unwrap();
+        }
+        admin.delete_topics(&[old], &AdminOptions::new()).await.unwrap();
+        self.kafka.dead_letter_topic = new;
+        self.publisher = Arc::new(OrderPublisher::new(&self.kafka).unwrap());
+        self
+    }
+
+    /// Puts a message into partition 0 of the order log, as anybody may who can write to it.
+    pub async fn place(&self, key: &str, value: Option<&[u8]>) {
+        let producer: FutureProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.kafka.kafka_brokers)
+            .set("message.max.bytes", "2000000")
+            .create()
+            .unwrap();
+        let mut record = FutureRecord::to(&self.kafka.orders_topic).partition(0).key(key);
+        record.payload = value;
+        producer.send(record, Duration::from_secs(5)).await.unwrap();
     }
 
     /// Takes everything away that this test made.

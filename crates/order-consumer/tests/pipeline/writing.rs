@@ -1,14 +1,15 @@
 //! The consumer: what is in the log comes into the store, once, whatever goes wrong.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use order_consumer::{consume::StepError, returns};
-use rdkafka::{
-    config::ClientConfig,
-    producer::{FutureProducer, FutureRecord},
+use seckill_core::{
+    order::{OrderId, OrderStatus},
+    testing::RunningProcess,
 };
-use seckill_core::order::{OrderId, OrderStatus};
+use secrecy::ExposeSecret;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::world::World;
 
@@ -72,31 +73,65 @@ async fn p3_an_event_that_is_in_the_log_twice_is_one_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_poison_becomes_a_dead_letter_and_the_partition_goes_on() {
     let world = World::open(10).await;
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", &world.kafka.kafka_brokers).create().unwrap();
     let key = OrderId::fresh().to_string();
     let good = world.reserve(1).await;
-    let text = String::from_utf8(good.placed_event().encode()).unwrap();
-    let elsewhere = text.replace(world.sale.as_str(), "no-such-sale");
-    let future = "{\"v\":2}".to_owned();
-    let poison = [(key.clone(), "garbage".to_owned()), (key, future), (good.order.id.to_string(), elsewhere)];
-    for (key, value) in &poison {
-        let record = FutureRecord::to(&world.kafka.orders_topic).partition(0).key(key).payload(value);
-        producer.send(record, Duration::from_secs(5)).await.unwrap();
-    }
-    let tombstone: FutureRecord<'_, str, [u8]> =
-        FutureRecord::to(&world.kafka.orders_topic).partition(0).key("tombstone");
-    producer.send(tombstone, Duration::from_secs(5)).await.unwrap();
-    let id = good.order.id.to_string();
-    let record = FutureRecord::to(&world.kafka.orders_topic).partition(0).key(&id).payload(&text);
-    producer.send(record, Duration::from_secs(5)).await.unwrap();
+    let (id, event) = (good.order.id.to_string(), good.placed_event().encode());
+    let elsewhere = String::from_utf8(event.clone()).unwrap().replace(world.sale.as_str(), "no-such-sale");
+    world.place(&key, Some(b"garbage")).await;
+    world.place(&key, Some(b"{\"v\":2}")).await;
+    world.place(&id, Some(elsewhere.as_bytes())).await;
+    world.place("tombstone", None).await;
+    world.place(&id, Some(&event)).await;
 
     world.consume(5).await;
     assert_eq!(world.status(good.order.id).await, Some(OrderStatus::Confirmed));
-    let reasons = world.dead_letters(4).await.join("; ");
+    let reasons = world.dead_letter_reasons(4).await.join("; ");
     for reason in ["not an order event", "version 2", "unknown sale", "no value"] {
         assert!(reasons.contains(reason), "{reason} is not among {reasons}");
     }
+    world.end().await;
+}
+
+/// So many bytes that cannot be packed.
+fn noise(bytes: usize) -> Vec<u8> {
+    iter::repeat_with(Uuid::new_v4).flat_map(Uuid::into_bytes).take(bytes).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_poison_as_large_as_the_log_takes_does_not_stop_its_partition() {
+    let world = World::open(10).await;
+    let (good, key) = (world.reserve(1).await, OrderId::fresh().to_string());
+    // The topic takes 1,048,588 bytes, and a dead letter is larger than its original.
+    let largest = noise(1_048_400);
+    world.place(&key, Some(&largest)).await;
+    let quoted = format!("{{\"v\":1,\"type\":\"{}\"}}", "x".repeat(600_000));
+    world.place(&key, Some(quoted.as_bytes())).await;
+    world.place(&good.order.id.to_string(), Some(&good.placed_event().encode())).await;
+
+    world.consume(3).await;
+    assert_eq!(world.status(good.order.id).await, Some(OrderStatus::Confirmed));
+    let letters = world.dead_letters(2).await;
+    assert!(letters.iter().any(|letter| letter.value.as_ref() == Some(&largest)), "the original is lost");
+    for reason in world.dead_letter_reasons(2).await {
+        assert!(reason.contains("not an order event") && reason.len() <= 1000, "{} bytes", reason.len());
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_poison_that_the_dead_letter_topic_does_not_take_leaves_its_place_there() {
+    let world = World::open(10).await.with_dead_letters_of(2_000).await;
+    let good = world.reserve(1).await;
+    world.place("large", Some(&noise(4_000))).await;
+    world.place(&good.order.id.to_string(), Some(&good.placed_event().encode())).await;
+
+    world.consume(2).await;
+    assert_eq!(world.status(good.order.id).await, Some(OrderStatus::Confirmed));
+    let letters = world.dead_letters(1).await;
+    assert_eq!((&letters[0].key, &letters[0].value), (&None, &None));
+    assert_eq!(letters[0].header("offset"), Some(&b"0"[..]));
+    let reasons = world.dead_letter_reasons(1).await.join("; ");
+    assert!(reasons.contains("not an order event") && reasons.contains("left out"), "{reasons}");
     world.end().await;
 }
 
@@ -142,8 +177,6 @@ async fn p1_what_does_not_fit_the_stock_is_rejected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_what_others_put_into_the_log_is_held_to_the_stock() {
     let world = World::open(3).await;
-    let producer: FutureProducer =
-        ClientConfig::new().set("bootstrap.servers", &world.kafka.kafka_brokers).create().unwrap();
     let (pattern, mut orders) = (world.reserve(1).await.order, Vec::new());
     for _ in 0..5 {
         let mut order = pattern.clone();
@@ -151,9 +184,7 @@ async fn p1_what_others_put_into_the_log_is_held_to_the_stock() {
         order.openid = order.id.openid(order.created_date);
         let event =
             json!({ "v": 1, "type": "placed", "sale": world.sale, "order": order, "at": order.created_date });
-        let (key, value) = (order.id.to_string(), event.to_string());
-        let record = FutureRecord::to(&world.kafka.orders_topic).key(&key).payload(&value);
-        producer.send(record, Duration::from_secs(5)).await.unwrap();
+        world.place(&order.id.to_string(), Some(event.to_string().as_bytes())).await;
         orders.push(order.id);
     }
     world.consume(5).await;
@@ -164,5 +195,21 @@ async fn p1_what_others_put_into_the_log_is_held_to_the_stock() {
     let confirmed = statuses.iter().filter(|status| **status == OrderStatus::Confirmed).count();
     let rejected = statuses.iter().filter(|status| **status == OrderStatus::Rejected).count();
     assert_eq!((confirmed, rejected, world.sold().await), (3, 2, 3));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_stop_is_orderly_while_an_event_cannot_be_published() {
+    let world = World::open(10).await;
+    world.reserve(1).await;
+    let consumer = RunningProcess::start(
+        env!("CARGO_BIN_EXE_order-consumer"),
+        &[("DATABASE_URL", world.database.url().expose_secret()), ("KAFKA_BROKERS", "127.0.0.1:1")],
+    );
+    // The relay gives it to a client that cannot send it, and waits.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    consumer.request_stop();
+    assert_eq!(consumer.ended().code(), Some(0));
+    assert_eq!(world.ledger_sale().await.outbox, 1, "it is for the next keeper");
     world.end().await;
 }

@@ -244,7 +244,13 @@ fn problem() -> Object {
         ("errors", Schema::from(errors.build())),
         (
             "opensAt",
-            Schema::from(time().description(Some("With `sale-not-open`, where it is known.")).build()),
+            Schema::from(
+                time()
+                    .description(Some(
+                        "With `sale-not-open`, `sale-ended` and `sale-paused`, where it is known.",
+                    ))
+                    .build(),
+            ),
         ),
     ];
     let mut problem = ObjectBuilder::from(object(&["type", "title", "status", "detail", "code"], properties));

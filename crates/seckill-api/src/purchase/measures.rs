@@ -44,7 +44,9 @@ impl PurchaseMeasures {
             Ok(ReserveOutcome::Replayed(_)) => &self.replayed,
             Ok(ReserveOutcome::SoldOut { .. }) => &self.sold_out,
             Ok(ReserveOutcome::LimitReached) => &self.limit_reached,
-            Ok(ReserveOutcome::NotOpen { .. } | ReserveOutcome::Ended | ReserveOutcome::Paused) => &self.shut,
+            Ok(
+                ReserveOutcome::NotOpen { .. } | ReserveOutcome::Ended { .. } | ReserveOutcome::Paused { .. },
+            ) => &self.shut,
             Ok(ReserveOutcome::Conflict) => &self.conflict,
             Ok(ReserveOutcome::Absent) => &self.absent,
             Ok(ReserveOutcome::Untrusted) => &self.untrusted,

@@ -117,8 +117,8 @@ impl Desk {
             }
             Ok(ReserveOutcome::LimitReached) => Refusal::LimitReached,
             Ok(ReserveOutcome::NotOpen { opens_at }) => Refusal::NotOpen { opens_at },
-            Ok(ReserveOutcome::Ended) => Refusal::Ended,
-            Ok(ReserveOutcome::Paused) => Refusal::Paused,
+            Ok(ReserveOutcome::Ended { opens_at }) => Refusal::Ended { opens_at },
+            Ok(ReserveOutcome::Paused { opens_at }) => Refusal::Paused { opens_at },
             Ok(ReserveOutcome::Conflict) => Refusal::Conflict,
             Ok(ReserveOutcome::Untrusted) => Refusal::LedgerRecovering,
             Ok(ReserveOutcome::Absent) => return ticket.end(Resolution::Absent),

@@ -57,14 +57,20 @@ async fn a_sale_that_has_not_opened_says_when_it_will() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sale_that_has_ended_or_is_paused_sells_nothing() {
-    let over = World::of(Sale { closes_at: Some(in_seconds(-1)), ..terms(10) }).await;
-    over.order(PHONE).await.problem(409, "sale-ended");
+    let opened = in_seconds(-60);
+    let window = Sale { opens_at: Some(opened), closes_at: Some(in_seconds(-1)), ..terms(10) };
+    let over = World::of(window).await;
+    let problem = over.order(PHONE).await.problem(409, "sale-ended");
+    assert_eq!(problem["opensAt"], opened.to_string());
     over.end().await;
     let closed = World::of(Sale { switch: SaleSwitch::Closed, ..terms(10) }).await;
-    closed.order(PHONE).await.problem(409, "sale-ended");
+    let problem = closed.order(PHONE).await.problem(409, "sale-ended");
+    assert!(problem.get("opensAt").is_none(), "it is not known: {problem}");
     closed.end().await;
-    let paused = World::of(Sale { switch: SaleSwitch::Paused, ..terms(10) }).await;
-    paused.order(PHONE).await.problem(409, "sale-paused");
+    let opens_at = in_seconds(3600);
+    let paused = World::of(Sale { switch: SaleSwitch::Paused, opens_at: Some(opens_at), ..terms(10) }).await;
+    let problem = paused.order(PHONE).await.problem(409, "sale-paused");
+    assert_eq!(problem["opensAt"], opens_at.to_string());
     assert_eq!(paused.remaining().await, 10);
     paused.end().await;
 }

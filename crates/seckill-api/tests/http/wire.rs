@@ -82,6 +82,17 @@ async fn p6_a_body_that_ends_early_or_lies_about_its_chunks_is_malformed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p6_what_is_no_path_is_not_found() {
+    let world = World::open(10).await;
+    for target in ["OPTIONS *", "GET *"] {
+        let request = format!("{target} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let answer = raw::exchange(world.api.address, request.as_bytes()).await;
+        raw::assert_problem(&answer, 404, "not-found");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p6_a_slow_body_is_given_up_after_five_seconds() {
     let world = World::open(10).await;
     let started = Instant::now();

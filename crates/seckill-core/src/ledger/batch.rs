@@ -372,8 +372,8 @@ fn after_lost_answer(outcome: Decided, lost: &RedisError) -> Decided {
             ReserveOutcome::SoldOut { .. }
             | ReserveOutcome::LimitReached
             | ReserveOutcome::NotOpen { .. }
-            | ReserveOutcome::Ended
-            | ReserveOutcome::Paused
+            | ReserveOutcome::Ended { .. }
+            | ReserveOutcome::Paused { .. }
             | ReserveOutcome::Absent
             | ReserveOutcome::Untrusted,
         )

@@ -30,9 +30,15 @@ pub enum ReserveOutcome {
         opens_at: Option<Timestamp>,
     },
     /// The window has passed, or the operator closed the sale.
-    Ended,
+    Ended {
+        /// When it opened.
+        opens_at: Option<Timestamp>,
+    },
     /// The operator has paused the sale.
-    Paused,
+    Paused {
+        /// When it opened, or will.
+        opens_at: Option<Timestamp>,
+    },
     /// The id stands for another order: the same key came with another body.
     Conflict,
     /// The ledger does not know the sale.
@@ -117,8 +123,8 @@ fn decode_sale(sale: &SaleId, batch: &[Reservation], reply: Vec<Value>) -> Decid
             Value::Int(-1) => ReserveOutcome::SoldOut { remaining },
             Value::Int(-2) => ReserveOutcome::LimitReached,
             Value::Int(-3) => ReserveOutcome::NotOpen { opens_at },
-            Value::Int(-4) => ReserveOutcome::Ended,
-            Value::Int(-5) => ReserveOutcome::Paused,
+            Value::Int(-4) => ReserveOutcome::Ended { opens_at },
+            Value::Int(-5) => ReserveOutcome::Paused { opens_at },
             Value::Int(-6) => ReserveOutcome::Conflict,
             Value::Int(left) => {
                 let left = u64::try_from(left).map_err(|_| unexpected("a negative decision"))?;

@@ -62,6 +62,8 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         // hand over the rest of it. None at all sends the first order of a batch by itself; more saves Kafka nothing.
         .set("linger.ms", "0.2")
         .set("compression.type", "lz4")
+        // What is too large is for the topic to say: a dead letter is larger than the message that it is of.
+        .set("message.max.bytes", "16777216")
         .set("queue.buffering.max.messages", limits.queue_messages.to_string())
         .set("queue.buffering.max.kbytes", "65536");
     Ok(config)

@@ -49,6 +49,11 @@ impl LogError {
         }
     }
 
+    /// Whether a message was refused because it is larger than its topic takes.
+    pub(super) fn is_about_size(&self) -> bool {
+        matches!(self, Self::Kafka { code: ErrorCode::MessageSizeTooLarge, .. })
+    }
+
     /// The error of a time limit of our own.
     pub(super) fn timed_out(doing: &'static str) -> Self {
         Self::Unavailable { doing, code: ErrorCode::OperationTimedOut }

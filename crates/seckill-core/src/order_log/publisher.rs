@@ -119,7 +119,21 @@ impl OrderPublisher {
 
     /// Puts `event`, which was read from the orders topic, into the dead-letter topic as it is, with `reason`
     /// and where it had been as headers; waits until it is there.
+    ///
+    /// If it is more than that topic takes, only why and where: its partition must go on, and the orders topic still
+    /// has it.
     pub async fn publish_dead_letter(&self, event: &RawEvent, reason: &str) -> Result<(), LogError> {
+        match self.send_dead_letter(event, reason).await {
+            Err(error) if error.is_about_size() => {
+                let reason =
+                    format!("{reason}; key, value and headers are left out: the topic does not take so much");
+                self.send_dead_letter(&event.place(), &reason).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn send_dead_letter(&self, event: &RawEvent, reason: &str) -> Result<(), LogError> {
         let headers = event.dead_letter_headers(&self.orders_topic, reason);
         self.send_raw(&self.dead_letter_topic, event, headers).await.map(drop)
     }

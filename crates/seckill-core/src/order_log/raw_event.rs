@@ -46,6 +46,12 @@ impl RawEvent {
         self.headers.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.as_deref())
     }
 
+    /// Where it was, and nothing of what it said.
+    pub(super) fn place(&self) -> Self {
+        let Self { partition, offset, timestamp, .. } = *self;
+        Self { partition, offset, timestamp, key: None, value: None, headers: Vec::new() }
+    }
+
     /// The headers that the message had before it became a dead letter.
     pub(super) fn original_headers(&self) -> OwnedHeaders {
         let mut headers = OwnedHeaders::new_with_capacity(self.headers.len() + DEAD_LETTER_HEADERS.len());

@@ -18,6 +18,8 @@ const LOOKING: &str = "looking at a topic";
 
 /// How long a dead letter is kept, in milliseconds: long enough for people (90 days).
 const DEAD_LETTERS_KEPT_MS: &str = "7776000000";
+/// How large a dead letter may be, in bytes: twice what a topic takes by default, for it says more than its original.
+const DEAD_LETTER_BYTES: &str = "2097152";
 
 /// What became of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +54,8 @@ pub async fn create(settings: &KafkaSettings, topics: &TopicSettings) -> Result<
     let dead = NewTopic::new(&settings.dead_letter_topic, 1, replication())
         .set("min.insync.replicas", min_in_sync)
         .set("unclean.leader.election.enable", "false")
-        .set("retention.ms", DEAD_LETTERS_KEPT_MS);
+        .set("retention.ms", DEAD_LETTERS_KEPT_MS)
+        .set("max.message.bytes", DEAD_LETTER_BYTES);
     let results = admin(settings)?.create_topics([&orders, &dead], &options()).await;
     let mut outcomes = Vec::with_capacity(2);
     for result in results.map_err(|error| LogError::of(MAKING, &error))? {

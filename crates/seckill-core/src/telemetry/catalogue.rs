@@ -136,6 +136,10 @@ pub const CHAPTERS: &[Chapter] = &[
             histogram("seckill_http_request_seconds", "seconds", API)
                 .by(&["path"])
                 .says("From the request's head to the head of its answer.", "How long do buyers wait?"),
+            gauge("seckill_ready", "0 or 1", API).says(
+                "1 if orders could be taken when /readyz was last asked for.",
+                "Do load balancers let buyers in?",
+            ),
             gauge("seckill_event_streams", "streams", API)
                 .says("Event streams that are open.", "How near is SECKILL_MAX_EVENT_STREAMS?"),
         ],

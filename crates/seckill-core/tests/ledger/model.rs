@@ -136,8 +136,8 @@ impl Model {
         }
         match self.sale.switch {
             SaleSwitch::Open => {}
-            SaleSwitch::Paused => return Decision::Other(ReserveOutcome::Paused),
-            SaleSwitch::Closed => return Decision::Other(ReserveOutcome::Ended),
+            SaleSwitch::Paused => return Decision::Other(ReserveOutcome::Paused { opens_at: None }),
+            SaleSwitch::Closed => return Decision::Other(ReserveOutcome::Ended { opens_at: None }),
         }
         let quantity = request.quantity.units();
         if self.sale.per_buyer_limit.is_some_and(|limit| self.held_by(&request.buyer) + quantity > limit) {

@@ -22,7 +22,7 @@ async fn reconcile_of_a_sale_that_adds_up_is_clean() {
     site.hold(&sale, 3).await;
     let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(0).json();
     let row = json!({ "sale": sale, "stock": 100, "remaining": 97, "held": 3, "outbox": 3, "inLog": 0, "sold": 0, "drift": 0 });
-    assert_eq!(counted, json!({ "sales": [row], "notLoaded": [], "drift": false }));
+    assert_eq!(counted, json!({ "sales": [row], "notLoaded": [], "lost": [], "drift": false }));
 }
 
 #[tokio::test]
@@ -44,7 +44,20 @@ async fn reconcile_says_which_sale_it_could_not_count() {
     let mut site = Site::with_topics().await;
     let sale = site.unloaded_sale(5).await.sale.id;
     let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(0).json();
-    assert_eq!(counted, json!({ "sales": [], "notLoaded": [sale], "drift": false }));
+    let unknown = json!({ "sales": [], "notLoaded": [sale], "lost": [], "drift": false });
+    assert_eq!(counted, unknown);
+}
+
+#[tokio::test]
+async fn p4_reconcile_does_not_pass_over_a_ledger_that_was_lost() {
+    let mut site = Site::with_topics().await;
+    let sale = site.unloaded_sale(5).await.sale.id;
+    // As the keeper leaves it that has loaded the sale.
+    site.database.execute(&format!("UPDATE sales SET epoch = 1 WHERE id = '{sale}'")).await;
+    let counted = site.run(&["reconcile", sale.as_str(), "--json"]).expect(1).json();
+    assert_eq!((&counted["lost"], &counted["notLoaded"]), (&json!([sale]), &json!([sale])));
+    let said = site.run(&["reconcile", sale.as_str()]).expect(1).stdout;
+    assert!(said.contains("has lost it"), "{said}");
 }
 
 #[tokio::test]

@@ -219,12 +219,22 @@ image: {{ include "seckill.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{ include "seckill.containerSecurity" . }}
 resources:
-  requests:
-    cpu: 50m
-    memory: 32Mi
-  limits:
-    memory: 128Mi
+  {{- toYaml .Values.jobs.resources | nindent 2 }}
 {{ include "seckill.secretMounts" . }}
+  {{- with .Values.jobs.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 env:
   {{- include "seckill.env" . | nindent 2 }}
+  {{- with .Values.jobs.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The volumes of such a job. */}}
+{{- define "seckill.adminVolumes" -}}
+{{ include "seckill.secretVolume" . }}
+{{- with .root.Values.jobs.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
