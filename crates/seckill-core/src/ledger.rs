@@ -3,19 +3,21 @@
 //!
 //! | key | type | holds |
 //! |---|---|---|
-//! | `seckill:{SALE}:sale` | hash | terms, `remaining`, `adjustment`, `epoch`, `fence` |
+//! | `seckill:{SALE}:sale` | hash | terms, `remaining`, `adjustment`, `epoch`, `fence`, `replid` |
 //! | `seckill:{SALE}:buyers` | hash | user → units held; kept only where the sale has a limit |
 //! | `seckill:{SALE}:orders` | hash | order id (16 bytes) → record, see [`record`] |
 //! | `seckill:{SALE}:outbox` | sorted set | order id → ms when it was taken; its event is not known to be in the log |
-//! | `seckill:{SALE}:rebuild` | hash | epoch and server of the rebuild under way |
+//! | `seckill:{SALE}:rebuild` | hash | epoch, server and history of the rebuild under way |
 //! | `seckill:{SALE}:rebuild:EPOCH:…` | hash | what that rebuild has loaded so far |
 //!
 //! The hash tag puts all of a sale in one slot. Buyers, orders and outbox each hold a member `""` for as
 //! long as they exist, so that a lost key is told from an empty one.
 //!
-//! **The fence.** `fence` is the `run_id` of the server on which the sale was last verified against the store.
-//! A server that was restarted, or another one after a failover, has another: every script that decides
-//! anything then answers `untrusted`, until the keeper has rebuilt the sale ([`load`]).
+//! **The fence.** `fence` is the `run_id` of the server on which the sale was last verified against the store, and
+//! `replid` the history of writes that it went on with (its `master_replid`). A server that was restarted, or another
+//! one after a failover, has another `run_id`; one that was demoted and promoted again has another history. Every
+//! script that decides anything then answers `untrusted` (`fence.lua`), until the keeper has rebuilt the sale
+//! ([`load`]).
 
 mod batch;
 mod change;
@@ -206,6 +208,11 @@ fn parse_time(text: &str) -> Result<Option<jiff::Timestamp>, LedgerError> {
     }
     let time = text.parse().ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     time.map(Some).ok_or_else(|| LedgerError::Corrupt(format!("not a time: {text}")))
+}
+
+/// A script that asks for the fence.
+fn fenced(text: &str) -> Script {
+    Script::new(&[include_str!("ledger/fence.lua"), text].concat())
 }
 
 fn unexpected(reply: &str) -> LedgerError {

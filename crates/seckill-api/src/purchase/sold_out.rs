@@ -34,7 +34,7 @@ impl SoldOutMemory {
         sales.get(sale).is_some_and(|known| units > known.remaining && Instant::now() < known.until)
     }
 
-    /// Remembers that the ledger said of `sale` at `now` that `remaining` are left.
+    /// Remembers that the ledger said of `sale` that `remaining` are left, not before `now`.
     pub fn remember(&self, sale: &SaleId, remaining: Units, now: Instant) {
         let known = Remembered { remaining, until: now + GOOD_FOR };
         let mut sales = self.sales.write();

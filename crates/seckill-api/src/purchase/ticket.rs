@@ -112,7 +112,9 @@ impl Desk {
             Ok(ReserveOutcome::Reserved(order)) => return self.publish(order, false, ticket),
             Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
             Ok(ReserveOutcome::SoldOut { remaining }) => {
-                self.sold_out.remember(&reservation.sale, remaining, Instant::now());
+                // The answer may have been long on its way, and a unit may have come back since.
+                let decided = Instant::now().checked_sub(call.took);
+                self.sold_out.remember(&reservation.sale, remaining, decided.unwrap_or_else(Instant::now));
                 Refusal::SoldOut
             }
             Ok(ReserveOutcome::LimitReached) => Refusal::LimitReached,

@@ -13,10 +13,9 @@
 assert(#KEYS == 4 and #ARGV == 4, 'adjust: bad arity')
 local SALE = KEYS[1]
 
-local sale = redis.call('HMGET', SALE, 'fence', 'stock', 'remaining', 'adjustment', 'state')
+local sale = redis.call('HMGET', SALE, 'fence', 'stock', 'remaining', 'adjustment', 'state', 'replid')
 if not sale[1] and not sale[5] then return { 'absent' } end
-if sale[1] ~= redis.call('INFO', 'server'):match('run_id:(%x+)')
-  or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) ~= 3 then
+if not stands(sale[1], sale[6]) or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) ~= 3 then
   return { 'untrusted' }
 end
 

@@ -4,13 +4,18 @@
 -- ARGV  1 epoch of the rebuild
 -- Result: {"begun"}, or {"superseded"} where a rebuild of a later epoch has begun
 --
--- The rebuild key remembers the epoch and the server, so that the swap can tell whether both still stand.
+-- The rebuild key remembers the epoch, the server and its history, so that the swap can tell whether all still stand.
+-- What the rebuild before has loaded and did not swap in goes (`StockLedger::start_loading` has the names): a large
+-- sale's is half of what Redis has room for.
 
 assert(#KEYS == 2 and #ARGV == 1, 'begin_rebuild: bad arity')
 local epoch = tonumber(ARGV[1])
 local begun = tonumber(redis.call('HGET', KEYS[2], 'epoch') or -1)
 local current = tonumber(redis.call('HGET', KEYS[1], 'epoch') or -1)
 if epoch <= begun or epoch <= current then return { 'superseded' } end
-redis.call('HSET', KEYS[2], 'epoch', ARGV[1], 'runId', redis.call('INFO', 'server'):match('run_id:(%x+)'))
+local given_up = string.format('%s:%.0f:', KEYS[2], begun)
+redis.call('UNLINK', given_up .. 'buyers', given_up .. 'orders')
+redis.call('HSET', KEYS[2], 'epoch', ARGV[1], 'runId', here:match('run_id:(%x+)'),
+  'replid', here:match('master_replid:(%x+)'))
 redis.call('HDEL', KEYS[1], 'fence')
 return { 'begun' }

@@ -4,15 +4,15 @@ use std::sync::LazyLock;
 
 use deadpool_redis::redis::{Script, aio::MultiplexedConnection};
 
-use super::{Keys, LedgerError, RecordState, Reply, StockLedger, record, unexpected};
+use super::{Keys, LedgerError, RecordState, Reply, StockLedger, fenced, record, unexpected};
 use crate::{
     order::{Order, OrderId, Units},
     sale::{SaleId, SaleSwitch},
 };
 
 static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
-static ADJUST: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("adjust.lua")));
+static RELEASE: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("release.lua")));
+static ADJUST: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("adjust.lua")));
 
 /// Most orders in one call of a script that takes several arguments an order (Lua's stack is bounded).
 const MAX_RELEASE: usize = 500;

@@ -6,15 +6,16 @@ use deadpool_redis::redis::{Script, cmd};
 use jiff::Timestamp;
 
 use super::{
-    Entries, Keys, LedgerError, LedgerOrder, RecordState, Reply, StockLedger, parse_time, record, unexpected,
+    Entries, Keys, LedgerError, LedgerOrder, RecordState, Reply, StockLedger, fenced, parse_time, record,
+    unexpected,
 };
 use crate::{
     order::{OrderId, Units},
     sale::{Sale, SaleId, SaleSwitch},
 };
 
-static VIEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("view.lua")));
-static FIND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("find.lua")));
+static VIEW: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("view.lua")));
+static FIND: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("find.lua")));
 
 /// How many records are read at once.
 const PAGE: usize = 500;
@@ -118,7 +119,8 @@ impl StockLedger {
         Ok(OrderLookup::Found(Box::new(order)))
     }
 
-    /// The orders that have been in the outbox for at least `age`, oldest first, at most `limit`.
+    /// The orders that have been in the outbox for at least `age`, oldest first, at most `limit`; of no age at all,
+    /// whatever is there, even if the clock was set back since.
     ///
     /// Asks no fence: what survived in a ledger that lost something is still worth publishing. Entries of
     /// orders that hold no units any more are left out.
@@ -129,7 +131,12 @@ impl StockLedger {
         limit: usize,
     ) -> Result<Vec<LedgerOrder>, LedgerError> {
         let keys = Keys::of(sale);
-        let newest = self.now().await?.as_millisecond() - i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let newest = if age.is_zero() {
+            "+inf".to_owned()
+        } else {
+            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+            self.now().await?.as_millisecond().saturating_sub(age).to_string()
+        };
         let ids: Vec<Vec<u8>> = cmd("ZRANGEBYSCORE")
             .arg(&keys.outbox)
             .arg("(0") // the sentinel's score is 0

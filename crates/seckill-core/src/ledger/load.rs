@@ -8,14 +8,14 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use deadpool_redis::redis::{Script, cmd};
 
-use super::{Entries, Keys, LedgerError, RecordState, Reply, StockLedger, record, unexpected};
+use super::{Entries, Keys, LedgerError, RecordState, Reply, StockLedger, fenced, record, unexpected};
 use crate::{
     order::{Order, Units},
     sale::{Sale, SaleId},
 };
 
-static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("begin_rebuild.lua")));
-static SWAP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("swap.lua")));
+static BEGIN: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("begin_rebuild.lua")));
+static SWAP: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("swap.lua")));
 
 /// Temporary keys of a rebuild that was given up go by themselves.
 const TEMPORARY_SECONDS: u64 = 3600;
@@ -52,6 +52,7 @@ impl StockLedger {
     /// Starts to load `sale` for the rebuild of `epoch`, under temporary keys.
     pub async fn start_loading(&self, sale: &SaleId, epoch: u64) -> Result<Loading, LedgerError> {
         let keys = Keys::of(sale);
+        // `begin_rebuild.lua` knows these names.
         let loading = Loading {
             ledger: self.clone(),
             sale: sale.clone(),

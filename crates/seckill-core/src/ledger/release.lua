@@ -11,10 +11,9 @@
 assert(#KEYS == 4 and #ARGV > 0 and #ARGV % 3 == 0, 'release: bad arity')
 local SALE, BUYERS, ORDERS, OUTBOX = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-local sale = redis.call('HMGET', SALE, 'fence', 'remaining', 'limit', 'state')
+local sale = redis.call('HMGET', SALE, 'fence', 'remaining', 'limit', 'state', 'replid')
 if not sale[1] and not sale[4] then return { 'absent' } end
-if sale[1] ~= redis.call('INFO', 'server'):match('run_id:(%x+)')
-  or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
+if not stands(sale[1], sale[5]) or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
   return { 'untrusted' }
 end
 

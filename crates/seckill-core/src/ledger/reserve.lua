@@ -23,7 +23,6 @@ local orders_end = 0
 for _ = 1, #KEYS, 4 do orders_end = orders_end + 1 + 3 * (tonumber(ARGV[orders_end + 1]) or 0) end
 assert(#KEYS > 0 and #KEYS % 4 == 0 and orders_end == #ARGV, 'reserve: bad arity')
 
-local server = redis.call('INFO', 'server')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- The %.0f keeps Lua from writing milliseconds as 1.76e+12.
@@ -31,12 +30,11 @@ local now_text = string.format('%.0f', now)
 
 -- Decides `count` orders, whose arguments begin behind ARGV[before].
 local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
-  local sale = redis.call('HMGET', SALE, 'fence', 'epoch', 'remaining', 'limit', 'state', 'opensAt', 'closesAt')
+  local sale = redis.call('HMGET', SALE, 'fence', 'epoch', 'remaining', 'limit', 'state', 'opensAt', 'closesAt',
+    'replid')
   local fence, epoch, remaining, limit = sale[1], sale[2], tonumber(sale[3]), tonumber(sale[4])
   if not fence and not sale[5] then return { 'absent' } end
-  -- Looked for as it stands there: a pattern would cost as much as all the rest that a call does once.
-  if not fence or not server:find('run_id:' .. fence .. '\r\n', 1, true)
-    or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
+  if not stands(fence, sale[8]) or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
     return { 'untrusted' }
   end
 

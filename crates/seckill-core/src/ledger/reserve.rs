@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value, aio::MultiplexedConnection};
 use jiff::Timestamp;
 
-use super::{Keys, LedgerError, LedgerOrder, Reply, Reservation, StockLedger, record, unexpected};
+use super::{Keys, LedgerError, LedgerOrder, Reply, Reservation, StockLedger, fenced, record, unexpected};
 use crate::{order::Units, sale::SaleId};
 
-static RESERVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("reserve.lua")));
+static RESERVE: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("reserve.lua")));
 
 /// What the ledger decided of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]

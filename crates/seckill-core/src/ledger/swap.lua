@@ -8,10 +8,9 @@
 assert(#KEYS == 7 and #ARGV > 3 and #ARGV % 2 == 1, 'swap: bad arity')
 local SALE, BUYERS, ORDERS, OUTBOX, REBUILD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
-local run_id = redis.call('INFO', 'server'):match('run_id:(%x+)')
-local rebuild = redis.call('HMGET', REBUILD, 'epoch', 'runId')
+local rebuild = redis.call('HMGET', REBUILD, 'epoch', 'runId', 'replid')
 if rebuild[1] ~= ARGV[1] then return { 'superseded' } end
-if rebuild[2] ~= run_id
+if not stands(rebuild[2], rebuild[3])
   or redis.call('HLEN', KEYS[6]) ~= tonumber(ARGV[2])
   or redis.call('HLEN', KEYS[7]) ~= tonumber(ARGV[3]) then
   return { 'incomplete' }
@@ -24,5 +23,6 @@ redis.call('RENAME', KEYS[7], ORDERS)
 redis.call('PERSIST', BUYERS)
 redis.call('PERSIST', ORDERS)
 redis.call('ZADD', OUTBOX, 0, '')
-redis.call('HSET', SALE, 'fence', run_id, 'epoch', ARGV[1], unpack(ARGV, 4))
+redis.call('HSET', SALE, 'fence', here:match('run_id:(%x+)'), 'replid', here:match('master_replid:(%x+)'),
+  'epoch', ARGV[1], unpack(ARGV, 4))
 return { 'swapped' }

@@ -10,7 +10,7 @@ assert(#KEYS == 4 and #ARGV == 0, 'view: bad arity')
 local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return { 'absent' } end
 local trust = 'untrusted'
-if redis.call('HGET', KEYS[1], 'fence') == redis.call('INFO', 'server'):match('run_id:(%x+)')
+if stands(unpack(redis.call('HMGET', KEYS[1], 'fence', 'replid')))
   and redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) == 3 then
   trust = 'trusted'
 end

@@ -7,7 +7,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
 };
 
-use super::{LogError, RawEvent, committed, config, config::Quiet, range, topic_id::TopicIds};
+use super::{ErrorCode, LogError, RawEvent, committed, config, config::Quiet, range, topic_id::TopicIds};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long reading a stretch of a topic may take without anything coming.
@@ -56,7 +56,8 @@ impl LogObserver {
         self.blocking(Observed::committed).await
     }
 
-    /// Whether the group has committed everything before `ends`.
+    /// Whether the group has committed everything before `ends`. An error if the log ends before that now: it was made
+    /// anew.
     pub async fn has_reached(&self, ends: &Offsets) -> Result<bool, LogError> {
         let ends = ends.clone();
         self.blocking(move |observed| observed.has_reached(&ends)).await
@@ -164,20 +165,22 @@ impl Observed {
         for (partition, end) in ends {
             let reached = match committed.get(partition) {
                 Some(next) => next >= end,
-                // The group commits nothing of a partition in which there is nothing to read.
-                None => *end == 0 || self.is_empty_before(*partition, *end)?,
+                None => *end == 0,
             };
-            if !reached {
+            if !reached && !self.is_empty_before(*partition, *end)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// Whether nothing is left of `partition` before `end`: the group commits nothing where there is nothing to read.
+    /// An error if the partition ends before that now: then it is another one, which never gets there.
     fn is_empty_before(&self, partition: i32, end: i64) -> Result<bool, LogError> {
+        let doing = "asking for offsets";
         let found = self.consumer.fetch_watermarks(&self.orders_topic, partition, config::ANSWER_WITHIN);
-        let (low, _) = found.map_err(|error| LogError::of("asking for offsets", &error))?;
-        Ok(low >= end)
+        let (low, high) = found.map_err(|error| LogError::of(doing, &error))?;
+        if high < end { Err(LogError::of_code(doing, ErrorCode::OffsetOutOfRange)) } else { Ok(low >= end) }
     }
 }
 

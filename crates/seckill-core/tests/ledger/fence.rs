@@ -18,17 +18,43 @@ async fn an_unknown_sale_is_absent() {
 }
 
 #[tokio::test]
-async fn p1_another_servers_fence_is_not_trusted() {
+async fn p1_the_fence_of_another_server_or_another_history_is_not_trusted() {
+    for field in ["fence", "replid"] {
+        let sale = terms(1);
+        open(&ledger(), &sale).await;
+        let mut other = cmd("HSET");
+        other.arg(key_of(&sale.id, "sale")).arg(field).arg("0".repeat(40));
+        other.query_async::<()>(&mut raw().await).await.unwrap();
+        nothing_is_decided(&sale).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fence_of_before_there_were_histories_stands() {
     let (ledger, sale) = (ledger(), terms(1));
     open(&ledger, &sale).await;
-    cmd("HSET")
-        .arg(key_of(&sale.id, "sale"))
-        .arg("fence")
-        .arg("0".repeat(40))
-        .query_async::<()>(&mut raw().await)
-        .await
-        .unwrap();
-    nothing_is_decided(&sale).await;
+    let mut without = cmd("HDEL");
+    without.arg(key_of(&sale.id, "sale")).arg("replid");
+    without.query_async::<()>(&mut raw().await).await.unwrap();
+    assert!(matches!(ledger.sale(&sale.id).await.unwrap(), SaleLookup::Trusted(_)));
+    assert!(matches!(buy_one(&ledger, &sale.id).await, ReserveOutcome::Reserved(_)));
+    drop_sale(&sale.id).await;
+}
+
+#[tokio::test]
+async fn p4_what_a_rebuild_loaded_that_was_given_up_goes_with_the_next() {
+    let (ledger, sale) = (ledger(), terms(3));
+    assert!(ledger.begin_rebuild(&sale.id, 1).await.unwrap());
+    drop(ledger.start_loading(&sale.id, 1).await.unwrap());
+    let given_up = async || {
+        let mut exists = cmd("EXISTS");
+        exists.arg(key_of(&sale.id, "rebuild:1:orders"));
+        exists.query_async::<bool>(&mut raw().await).await.unwrap()
+    };
+    assert!(given_up().await);
+    assert!(ledger.begin_rebuild(&sale.id, 7).await.unwrap());
+    assert!(!given_up().await, "it takes room that the next needs");
+    drop_sale(&sale.id).await;
 }
 
 #[tokio::test]
