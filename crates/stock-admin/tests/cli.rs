@@ -6,6 +6,8 @@ mod at_work;
 mod damage;
 #[path = "cli/dead_letters.rs"]
 mod dead_letters;
+#[path = "cli/failback.rs"]
+mod failback;
 #[path = "cli/fuzz.rs"]
 mod fuzz;
 #[path = "cli/import.rs"]

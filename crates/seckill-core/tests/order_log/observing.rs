@@ -1,8 +1,11 @@
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use seckill_core::{
     order_log::{
-        LogObserver,
+        ErrorCode, LogError, LogObserver,
         topics::{self, TopicOutcome},
     },
     settings::TopicSettings,
@@ -46,6 +49,26 @@ async fn p2_the_log_is_reached_only_when_everything_is_committed() {
     assert_eq!(observer.lag().await.unwrap(), 0);
     let all = observer.events_between(&BTreeMap::new(), &ends).await.unwrap();
     assert_eq!(orders(&all), ids(&published));
+    log.delete().await;
+}
+
+#[tokio::test]
+async fn p4_nobody_waits_for_the_end_of_a_log_that_was_made_anew() {
+    let log = TestLog::with_partitions(2).await;
+    let observer = LogObserver::new(&log.kafka, &log.group).unwrap();
+    log.publish(20).await;
+    let ends = observer.end_offsets().await.unwrap();
+    log.delete_orders().await;
+    log.make_orders(2).await;
+    let began = Instant::now();
+    // What the client knows of the old topic may be told first.
+    while !matches!(
+        observer.has_reached(&ends).await,
+        Err(LogError::Kafka { code: ErrorCode::OffsetOutOfRange, .. })
+    ) {
+        assert!(began.elapsed() < Duration::from_secs(10), "it would be waited for for ever");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     log.delete().await;
 }
 
