@@ -18,8 +18,9 @@ use std::{sync::Arc, time::Duration};
 
 use metrics::{counter, gauge};
 use seckill_core::{
-    ledger::{LedgerSale, SaleLookup, StockLedger},
+    ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
     order_log::{LogObserver, OrderPublisher},
+    sale::SaleId,
     shutdown::Shutdown,
     store::{KeeperLock, OrderStore, StoredSale},
     upkeep::realign,
@@ -93,9 +94,14 @@ impl Keeper {
     pub async fn rebuild_untrusted(&self) -> Result<(), KeeperError> {
         let mut untrusted = Vec::new();
         for sale in self.store.sales().await? {
-            match self.ledger.sale(&sale.sale.id).await? {
-                SaleLookup::Trusted(_) => {}
-                SaleLookup::Untrusted | SaleLookup::Absent => untrusted.push(sale),
+            match self.ledger.sale(&sale.sale.id).await {
+                Ok(SaleLookup::Trusted(_)) => {}
+                Ok(SaleLookup::Untrusted | SaleLookup::Absent) => untrusted.push(sale),
+                Err(LedgerError::Corrupt(why)) => {
+                    tracing::error!(sale = %sale.sale.id, why, "the ledger cannot be read: rebuilding it");
+                    untrusted.push(sale);
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         if untrusted.is_empty() { Ok(()) } else { rebuild::rebuild(self, &untrusted).await }
@@ -103,22 +109,47 @@ impl Keeper {
 
     /// Looks after every sale that the ledger has: its outbox and its stock.
     pub async fn tend(&self) -> Result<(), KeeperError> {
+        let mut failures = Failures::default();
         for (stored, ledger) in self.trusted_sales().await? {
-            relay::publish_stale(self, &ledger).await?;
-            realign::realign(&self.store, &self.ledger, (&stored, &ledger), "keeper").await?;
+            let sale = &stored.sale.id;
+            failures.note(sale, relay::publish_stale(self, &ledger).await);
+            let realigned = realign::realign(&self.store, &self.ledger, (&stored, &ledger), "keeper").await;
+            failures.note(sale, realigned);
         }
-        Ok(())
+        failures.end()
     }
 
     /// The sales that the ledger has, verified, each as both sides see it.
     async fn trusted_sales(&self) -> Result<Vec<(StoredSale, LedgerSale)>, KeeperError> {
         let mut sales = Vec::new();
         for stored in self.store.sales().await? {
-            if let SaleLookup::Trusted(ledger) = self.ledger.sale(&stored.sale.id).await? {
-                sales.push((stored, ledger));
+            match self.ledger.sale(&stored.sale.id).await {
+                Ok(SaleLookup::Trusted(ledger)) => sales.push((stored, ledger)),
+                Ok(SaleLookup::Untrusted | SaleLookup::Absent) | Err(LedgerError::Corrupt(_)) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(sales)
+    }
+}
+
+/// What failed of a round. It goes on: what is wrong with one sale is not the other sales' trouble.
+#[derive(Default)]
+struct Failures(Option<KeeperError>);
+
+impl Failures {
+    /// Notes what came of something that was done for `sale`.
+    fn note<T>(&mut self, sale: &SaleId, done: Result<T, KeeperError>) -> Option<T> {
+        done.map_err(|error| {
+            tracing::warn!(%sale, %error, "the keeper could not do all for a sale");
+            self.0 = Some(error);
+        })
+        .ok()
+    }
+
+    /// The last failure, if there was one.
+    fn end(self) -> Result<(), KeeperError> {
+        self.0.map_or(Ok(()), Err)
     }
 }
 

@@ -21,7 +21,7 @@ use seckill_core::{
 };
 use tokio::time::Instant;
 
-use super::{Keeper, KeeperError};
+use super::{Failures, Keeper, KeeperError};
 
 /// How long orders reserved under the old fence may still be answered `accepted`, and a margin for an
 /// acknowledgement that was in time but is still on its way into the end offsets.
@@ -40,7 +40,11 @@ struct Begun {
 /// Rebuilds `sales` together: they share the waiting.
 pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), KeeperError> {
     let started = Instant::now();
-    let begun = begin(keeper, sales).await?;
+    let mut failures = Failures::default();
+    let mut begun = Vec::with_capacity(sales.len());
+    for stored in sales {
+        begun.extend(failures.note(&stored.sale.id, begin(keeper, stored).await).flatten());
+    }
     if begun.iter().any(|sale| !sale.first_load) {
         tracing::warn!(sales = begun.len(), "the ledger is not to be trusted: rebuilding");
         tokio::time::sleep(LAST_ACCEPTED).await;
@@ -50,27 +54,24 @@ pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), Keeper
         drained(keeper).await?;
     }
     for sale in begun {
-        load(keeper, &sale).await?;
+        failures.note(&sale.sale, load(keeper, &sale).await);
     }
     histogram!("seckill_keeper_rebuild_seconds").record(started.elapsed().as_secs_f64());
-    Ok(())
+    failures.end()
 }
 
-async fn begin(keeper: &Keeper, sales: &[StoredSale]) -> Result<Vec<Begun>, KeeperError> {
-    let mut begun = Vec::with_capacity(sales.len());
-    for stored in sales {
-        let sale = stored.sale.id.clone();
-        let Some(taken) = keeper.store.take_rebuild_epoch(&sale).await? else { continue };
-        let epoch = taken.epoch;
-        if keeper.ledger.begin_rebuild(&sale, epoch).await? {
-            // Not what `stored` says: that was read earlier, and another keeper may have loaded the sale since.
-            // An epoch that was only taken has loaded nothing: no order can have been reserved in it.
-            begun.push(Begun { sale, epoch, first_load: taken.never_loaded });
-        } else {
-            tracing::info!(%sale, epoch, "another rebuild has begun since");
-        }
+/// None: the sale is not there any more, or another rebuild of it has begun.
+async fn begin(keeper: &Keeper, stored: &StoredSale) -> Result<Option<Begun>, KeeperError> {
+    let sale = &stored.sale.id;
+    let Some(taken) = keeper.store.take_rebuild_epoch(sale).await? else { return Ok(None) };
+    let epoch = taken.epoch;
+    if !keeper.ledger.begin_rebuild(sale, epoch).await? {
+        tracing::info!(%sale, epoch, "another rebuild has begun since");
+        return Ok(None);
     }
-    Ok(begun)
+    // Not what `stored` says: that was read earlier, and another keeper may have loaded the sale since. An epoch that was only taken has
+    // loaded nothing: no order can have been reserved in it.
+    Ok(Some(Begun { sale: sale.clone(), epoch, first_load: taken.never_loaded }))
 }
 
 async fn publish_survivors(keeper: &Keeper, sale: &SaleId) -> Result<(), KeeperError> {

@@ -38,6 +38,21 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: eval \"$(scripts/services env)\""))
 }
 
+/// Makes a sale in the store.
+pub async fn create_sale(store: &OrderStore, name: &str, stock: Units) -> SaleId {
+    let sale = Sale {
+        id: SaleId::parse(name).unwrap(),
+        title: "Test".into(),
+        stock,
+        per_buyer_limit: None,
+        opens_at: None,
+        closes_at: None,
+        switch: SaleSwitch::Open,
+    };
+    store.create_sale(&sale, "test").await.unwrap();
+    sale.id
+}
+
 impl World {
     /// A world whose only sale has `stock` units, in the store and not yet in the ledger.
     pub async fn new(stock: Units) -> Self {
@@ -52,16 +67,7 @@ impl World {
         let database = TestDatabase::create().await;
         let store = database.store();
         database.execute("DELETE FROM sales").await;
-        let sale = Sale {
-            id: SaleId::parse(&format!("test-{name}")).unwrap(),
-            title: "Test".into(),
-            stock,
-            per_buyer_limit: None,
-            opens_at: None,
-            closes_at: None,
-            switch: SaleSwitch::Open,
-        };
-        store.create_sale(&sale, "test").await.unwrap();
+        let sale = create_sale(&store, &format!("test-{name}"), stock).await;
         let ledger = patient_ledger();
         let publisher = Arc::new(OrderPublisher::new(&kafka).unwrap());
         let keeper = Keeper {
@@ -71,7 +77,7 @@ impl World {
             observer: LogObserver::new(&kafka, &group).unwrap(),
         };
         let owed = Arc::new(Notify::new());
-        Self { database, store, ledger, publisher, kafka, group, sale: sale.id, keeper, owed }
+        Self { database, store, ledger, publisher, kafka, group, sale, keeper, owed }
     }
 
     /// The same, with the sale loaded by the keeper.
@@ -169,6 +175,15 @@ impl World {
         let sql =
             format!("BEGIN; UPDATE sales SET title = title WHERE id = '{sale}'; DO SLEEP({seconds}); COMMIT");
         self.database.execute(&sql).await;
+    }
+
+    /// Writes something into the sale's hash that no script of ours does.
+    pub async fn damage(&self, field: &str, value: &str) {
+        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
+        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let mut hset = deadpool_redis::redis::cmd("HSET");
+        hset.arg(format!("seckill:{{{}}}:sale", self.sale)).arg(field).arg(value);
+        hset.query_async::<()>(&mut raw).await.unwrap();
     }
 
     /// Takes the sale's keys away, as FLUSHALL would.

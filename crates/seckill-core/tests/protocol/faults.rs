@@ -10,11 +10,11 @@ use super::{
 pub enum Fault {
     /// A replica, or the file on the disk, is as far as the ledger is now.
     Copy,
-    /// A restart that loses nothing: only the `run_id` is another.
+    /// A restart that loses nothing: only the fence is another.
     Restart,
     /// A restart, or a failover, with the older copy.
     RollBack,
-    /// `FLUSHALL`: everything is lost, the `run_id` stays.
+    /// `FLUSHALL`: everything is lost, the server and its history stay.
     Flush,
     /// One key is lost.
     LoseKey(Key),

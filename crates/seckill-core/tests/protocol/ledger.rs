@@ -8,8 +8,9 @@ use super::{
 
 /// A Redis server.
 ///
-/// Of `run_id`s all that matters is whether one that was written down is that of the server that runs now: a
-/// restarted server, and another one after a failover, never has an old one. So here it is a yes or no.
+/// Of fences (`run_id` and `master_replid`) all that matters is whether one that was written down is that of the server
+/// that runs now: a restarted server, another one after a failover, and one that was demoted and is promoted again never
+/// has an old one. So here it is a yes or no.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
     /// Its keys.
