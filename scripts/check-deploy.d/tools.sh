@@ -92,28 +92,34 @@ get_crds() {
 
 # --- Debian --------------------------------------------------------------------------------------
 
-# Takes one program out of a Debian package without installing it: installing would start its server.
+# from_debian PROGRAM PACKAGE [LIBRARY…]: takes one program out of a Debian package, and libraries out of others, without
+# installing them: installing would start its server.
 from_debian() {
-    local program=$1 package=$2 directory
+    local program=$1 package=$2 directory deb
+    local -a packages=("${@:2}")
     if have "$program"; then return; fi
     have apt-get && have dpkg-deb || return 1
     directory="$TOOLS/debian/$package"
     rm -rf "$directory"
     mkdir -p "$directory"
-    if ! (cd "$directory" && apt-get download -qq "$package") >"$TOOLS/$package.log" 2>&1; then
+    if ! (cd "$directory" && apt-get download -qq "${packages[@]}") >"$TOOLS/$package.log" 2>&1; then
         # A fresh machine has no lists. Only root may fetch them.
         local -a as_root=()
         [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
         "${as_root[@]}" apt-get update -qq >>"$TOOLS/$package.log" 2>&1
-        (cd "$directory" && apt-get download -qq "$package") >>"$TOOLS/$package.log" 2>&1 || return 1
+        (cd "$directory" && apt-get download -qq "${packages[@]}") >>"$TOOLS/$package.log" 2>&1 || return 1
     fi
-    dpkg-deb -x "$directory"/*.deb "$directory/root" || return 1
+    for deb in "$directory"/*.deb; do dpkg-deb -x "$deb" "$directory/root" || return 1; done
     install -m 755 "$(find "$directory/root" -name "$program" -path '*bin/*' | head -n 1)" "$TOOLS/bin/$program"
+    if [ ${#packages[@]} -gt 1 ]; then
+        find "$directory/root" -name 'lib*.so*' -exec cp -P -t "$TOOLS/lib" {} +
+    fi
     rm -rf "$directory"
-    # Its libraries may be missing here: then it is no use.
-    "$TOOLS/bin/$program" --version >/dev/null 2>&1 || "$TOOLS/bin/$program" -v >/dev/null 2>&1
+    # What else it needs may be missing here: then it is no use, and must not be found by the next run.
+    "$TOOLS/bin/$program" --version >/dev/null 2>&1 || "$TOOLS/bin/$program" -v >/dev/null 2>&1 ||
+        { rm "$TOOLS/bin/$program"; return 1; }
 }
 
 get_promtool() { from_debian promtool prometheus; }
 get_nginx() { from_debian nginx nginx; }
-get_haproxy() { from_debian haproxy haproxy; }
+get_haproxy() { from_debian haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1; }
