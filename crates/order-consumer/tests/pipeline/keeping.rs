@@ -89,6 +89,19 @@ async fn p5_what_an_outbox_still_holds_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p5_what_an_outbox_holds_since_a_time_to_come_is_published() {
+    let world = World::open(10).await;
+    let forgotten = world.reserve(2).await;
+    // As the outbox is when Redis' clock is set back by an hour.
+    world.age_in_the_outbox(forgotten.order.id, Duration::from_secs(3600)).await;
+    world.keeper.tend().await.unwrap();
+    assert_eq!(world.ledger_sale().await.outbox, 0);
+    world.consume(1).await;
+    assert_eq!(world.status(forgotten.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p4_a_raise_that_missed_the_ledger_is_applied() {
     let world = World::open(10).await;
     let mut lock = world.store.lock_sale(&world.sale).await.unwrap().unwrap();

@@ -53,6 +53,11 @@ pub async fn create_sale(store: &OrderStore, name: &str, stock: Units) -> SaleId
     sale.id
 }
 
+async fn raw() -> deadpool_redis::redis::aio::MultiplexedConnection {
+    let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
 impl World {
     /// A world whose only sale has `stock` units, in the store and not yet in the ledger.
     pub async fn new(stock: Units) -> Self {
@@ -179,17 +184,31 @@ impl World {
 
     /// Writes something into the sale's hash that no script of ours does.
     pub async fn damage(&self, field: &str, value: &str) {
-        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let mut raw = raw().await;
         let mut hset = deadpool_redis::redis::cmd("HSET");
         hset.arg(format!("seckill:{{{}}}:sale", self.sale)).arg(field).arg(value);
         hset.query_async::<()>(&mut raw).await.unwrap();
     }
 
+    /// Puts something in place of a key of the sale that no script of ours can work with.
+    pub async fn spoil(&self, key: &str) {
+        let mut set = deadpool_redis::redis::cmd("SET");
+        set.arg(format!("seckill:{{{}}}:{key}", self.sale)).arg("spoilt");
+        set.query_async::<()>(&mut raw().await).await.unwrap();
+    }
+
+    /// Puts an order of the outbox so far into the future.
+    pub async fn age_in_the_outbox(&self, id: OrderId, by: Duration) {
+        let mut raw = raw().await;
+        let mut zincrby = deadpool_redis::redis::cmd("ZINCRBY");
+        let by = u64::try_from(by.as_millis()).unwrap();
+        zincrby.arg(format!("seckill:{{{}}}:outbox", self.sale)).arg(by).arg(id.as_bytes());
+        zincrby.query_async::<f64>(&mut raw).await.unwrap();
+    }
+
     /// Takes the sale's keys away, as FLUSHALL would.
     pub async fn lose_the_ledger(&self) {
-        let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-        let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+        let mut raw = raw().await;
         let pattern = format!("seckill:{{{}}}:*", self.sale);
         let keys: Vec<String> =
             deadpool_redis::redis::cmd("KEYS").arg(pattern).query_async(&mut raw).await.unwrap();

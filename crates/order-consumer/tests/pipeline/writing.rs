@@ -1,6 +1,6 @@
 //! The consumer: what is in the log comes into the store, once, whatever goes wrong.
 
-use std::{iter, time::Duration};
+use std::{iter, mem, time::Duration};
 
 use order_consumer::{consume::StepError, returns};
 use seckill_core::{
@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::world::{World, create_sale};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_what_was_accepted_is_confirmed_and_not_read_twice() {
@@ -149,6 +149,27 @@ async fn p4_units_of_a_cancelled_order_go_back_once() {
     assert_eq!(returns::sweep(&world.store, &world.ledger).await.unwrap(), 0);
     assert_eq!(world.ledger_sale().await.remaining, 3);
     assert_eq!(world.sold().await, 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_ledger_that_takes_no_units_back_keeps_no_other_from_it() {
+    let mut world = World::open(3).await;
+    world.cancel(&world.buy(2).await).await;
+    let next = create_sale(&world.store, &format!("{}-next", world.sale), 5).await;
+    world.keeper.rebuild_untrusted().await.unwrap();
+    let first = mem::replace(&mut world.sale, next);
+    world.cancel(&world.buy(4).await).await;
+    world.consume(4).await;
+    assert_eq!(world.ledger_sale().await.remaining, 1, "not before they are swept");
+
+    let next = mem::replace(&mut world.sale, first);
+    world.spoil("orders").await;
+    assert!(returns::sweep(&world.store, &world.ledger).await.is_err(), "the first is spoilt");
+    let first = mem::replace(&mut world.sale, next);
+    assert_eq!(world.ledger_sale().await.remaining, 5);
+    world.lose_the_ledger().await;
+    world.sale = first;
     world.end().await;
 }
 

@@ -119,8 +119,8 @@ impl StockLedger {
         Ok(OrderLookup::Found(Box::new(order)))
     }
 
-    /// The orders that have been in the outbox for at least `age`, oldest first, at most `limit`; of no age at all,
-    /// whatever is there, even if the clock was set back since.
+    /// The orders that have been in the outbox for at least `age`, oldest first, at most `limit`; and those that are in
+    /// it since a moment that has yet to come, by more than `age`, for then the clock was set back.
     ///
     /// Asks no fence: what survived in a ledger that lost something is still worth publishing. Entries of
     /// orders that hold no units any more are left out.
@@ -131,21 +131,17 @@ impl StockLedger {
         limit: usize,
     ) -> Result<Vec<LedgerOrder>, LedgerError> {
         let keys = Keys::of(sale);
-        let newest = if age.is_zero() {
-            "+inf".to_owned()
-        } else {
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            self.now().await?.as_millisecond().saturating_sub(age).to_string()
-        };
-        let ids: Vec<Vec<u8>> = cmd("ZRANGEBYSCORE")
-            .arg(&keys.outbox)
-            .arg("(0") // the sentinel's score is 0
-            .arg(newest)
-            .arg("LIMIT")
-            .arg(0)
-            .arg(limit)
-            .query_async(&mut *self.connection().await?)
-            .await?;
+        let (now, age) =
+            (self.now().await?.as_millisecond(), i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        let (newest, to_come) = (now.saturating_sub(age), now.saturating_add(age));
+        let mut ids: Vec<Vec<u8>> = Vec::new();
+        // The sentinel's score is 0.
+        for (from, to) in [("(0".to_owned(), newest.to_string()), (format!("({to_come}"), "+inf".to_owned())]
+        {
+            let mut range = cmd("ZRANGEBYSCORE");
+            range.arg(&keys.outbox).arg(from).arg(to).arg("LIMIT").arg(0).arg(limit - ids.len());
+            ids.extend(range.query_async::<Vec<Vec<u8>>>(&mut *self.connection().await?).await?);
+        }
         let mut orders = Vec::with_capacity(ids.len());
         for page in ids.chunks(PAGE) {
             let records: Vec<Option<Vec<u8>>> =

@@ -19,25 +19,35 @@ use crate::{
 pub const SWEEP: u32 = 1000;
 
 /// Gives back what the store says is owed; says how many orders that settled. A sale whose ledger must first
-/// be rebuilt is left for later.
+/// be rebuilt is left for later. One that fails does not keep the others from it: its failure is told at the end.
 pub async fn sweep(store: &OrderStore, ledger: &StockLedger) -> Result<usize, UpkeepError> {
     let mut by_sale: BTreeMap<SaleId, Vec<Order>> = BTreeMap::new();
     for order in store.returns(SWEEP).await? {
         by_sale.entry(order.sale.clone()).or_default().push(order);
     }
-    let mut settled = 0;
+    let mut settled = Ok(0);
     for (sale, orders) in by_sale {
-        match ledger.release(&sale, &orders).await? {
-            ReleaseOutcome::Released { returned } => {
-                counter!("seckill_orders_returned_total").increment(returned);
-                let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
-                store.delete_returns(&ids).await?;
-                settled += ids.len();
-            }
-            ReleaseOutcome::Absent | ReleaseOutcome::Untrusted => {
-                tracing::debug!(%sale, "units go back once the ledger is rebuilt");
-            }
+        match (give_back(store, ledger, &sale, &orders).await, &mut settled) {
+            (Ok(given), Ok(settled)) => *settled += given,
+            (Ok(_), Err(_)) => {}
+            (Err(error), settled) => *settled = Err(error),
         }
     }
-    Ok(settled)
+    settled
+}
+
+async fn give_back(
+    store: &OrderStore,
+    ledger: &StockLedger,
+    sale: &SaleId,
+    orders: &[Order],
+) -> Result<usize, UpkeepError> {
+    let ReleaseOutcome::Released { returned } = ledger.release(sale, orders).await? else {
+        tracing::debug!(%sale, "units go back once the ledger is rebuilt");
+        return Ok(0);
+    };
+    counter!("seckill_orders_returned_total").increment(returned);
+    let ids: Vec<_> = orders.iter().map(|order| order.id).collect();
+    store.delete_returns(&ids).await?;
+    Ok(ids.len())
 }
