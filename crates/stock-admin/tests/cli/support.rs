@@ -1,6 +1,6 @@
 //! Surroundings of its own for each test: a database, sales and topics that nobody else has.
 
-use std::{collections::BTreeMap, thread};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use assert_cmd::Command;
 use deadpool_redis::redis;
@@ -258,7 +258,9 @@ pub async fn raw() -> redis::aio::MultiplexedConnection {
 /// A raw connection to the Redis at `url`.
 pub async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
     let client = redis::Client::open(url).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    // A disk that holds an fsync up for a while fails no test.
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
+    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
 }
 
 /// Loads a new sale the way an order-consumer does.
