@@ -1,6 +1,10 @@
 //! Everything one test works with, and nobody else.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use reqwest::Method;
@@ -138,6 +142,12 @@ impl World {
 
     /// Makes an order one that is not known to be in the log.
     pub async fn back_into_the_outbox(&self, id: OrderId) {
+        // Its API settles it behind its answer, and must have done so before.
+        let began = Instant::now();
+        while self.ledger_sale().await.outbox > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "the API does not settle the order");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let outbox = format!("seckill:{{{}}}:outbox", self.sale);
         let mut add = deadpool_redis::redis::cmd("ZADD");
         add.arg(outbox).arg(1).arg(id.as_bytes());
