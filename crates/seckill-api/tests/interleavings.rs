@@ -40,7 +40,10 @@ mod sync {
     }
 }
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use loom::thread;
 use seckill_core::sale::SaleId;
@@ -108,8 +111,8 @@ fn sold_out() {
     let told = {
         let (memory, sale) = (Arc::clone(&memory), sale.clone());
         thread::spawn(move || {
-            memory.remember(&sale, 0, Instant::now());
-            memory.remember(&sale, 5, Instant::now());
+            memory.remember(&sale, 0, Instant::now(), Duration::ZERO);
+            memory.remember(&sale, 5, Instant::now(), Duration::ZERO);
         })
     };
     // Whatever was said so far, nobody was refused nothing.

@@ -12,6 +12,8 @@ use crate::sync::RwLock;
 /// How long the ledger's word is good for: a unit that comes back is for sale within that time, and sold to whoever asks
 /// next.
 const GOOD_FOR: Duration = Duration::from_millis(50);
+/// And how long after the ledger was asked at most: its answer may have been long on its way.
+const GOOD_FOR_AT_MOST: Duration = Duration::from_millis(100);
 
 /// Most sales remembered at once. One more makes room by forgetting what is no longer good.
 const MAX_SALES: usize = 1024;
@@ -34,9 +36,10 @@ impl SoldOutMemory {
         sales.get(sale).is_some_and(|known| units > known.remaining && Instant::now() < known.until)
     }
 
-    /// Remembers that the ledger said of `sale` that `remaining` are left, not before `now`.
-    pub fn remember(&self, sale: &SaleId, remaining: Units, now: Instant) {
-        let known = Remembered { remaining, until: now + GOOD_FOR };
+    /// Remembers that the ledger, asked `took` before `now`, said of `sale` that `remaining` are left.
+    pub fn remember(&self, sale: &SaleId, remaining: Units, now: Instant, took: Duration) {
+        let known =
+            Remembered { remaining, until: now + GOOD_FOR.min(GOOD_FOR_AT_MOST.saturating_sub(took)) };
         let mut sales = self.sales.write();
         if sales.len() >= MAX_SALES && !sales.contains_key(sale) {
             sales.retain(|_, known| now < known.until);
@@ -59,7 +62,7 @@ mod tests {
     #[test]
     fn only_what_is_more_than_was_left_is_sold_out() {
         let memory = SoldOutMemory::default();
-        memory.remember(&sale("a"), 2, Instant::now());
+        memory.remember(&sale("a"), 2, Instant::now(), Duration::ZERO);
         assert!(memory.knows(&sale("a"), 3));
         assert!(!memory.knows(&sale("a"), 2));
         assert!(!memory.knows(&sale("b"), 3));
@@ -68,18 +71,22 @@ mod tests {
     #[test]
     fn p4_the_memory_is_short() {
         let memory = SoldOutMemory::default();
-        memory.remember(&sale("a"), 0, Instant::now().checked_sub(GOOD_FOR).unwrap());
+        memory.remember(&sale("a"), 0, Instant::now().checked_sub(GOOD_FOR).unwrap(), Duration::ZERO);
         assert!(!memory.knows(&sale("a"), 1));
+        memory.remember(&sale("a"), 0, Instant::now(), GOOD_FOR_AT_MOST);
+        assert!(!memory.knows(&sale("a"), 1), "the answer is old already");
+        memory.remember(&sale("a"), 0, Instant::now(), GOOD_FOR_AT_MOST / 2);
+        assert!(memory.knows(&sale("a"), 1));
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let (memory, now) = (SoldOutMemory::default(), Instant::now());
         for number in 0..MAX_SALES + 10 {
-            memory.remember(&sale(&format!("s{number}")), 0, now);
+            memory.remember(&sale(&format!("s{number}")), 0, now, Duration::ZERO);
         }
         assert_eq!(memory.sales.read().len(), MAX_SALES);
-        memory.remember(&sale("later"), 0, now + GOOD_FOR);
+        memory.remember(&sale("later"), 0, now + GOOD_FOR, Duration::ZERO);
         assert!(memory.sales.read().contains_key(&sale("later")));
     }
 }

@@ -112,9 +112,7 @@ impl Desk {
             Ok(ReserveOutcome::Reserved(order)) => return self.publish(order, false, ticket),
             Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
             Ok(ReserveOutcome::SoldOut { remaining }) => {
-                // The answer may have been long on its way, and a unit may have come back since.
-                let decided = Instant::now().checked_sub(call.took);
-                self.sold_out.remember(&reservation.sale, remaining, decided.unwrap_or_else(Instant::now));
+                self.sold_out.remember(&reservation.sale, remaining, Instant::now(), call.took);
                 Refusal::SoldOut
             }
             Ok(ReserveOutcome::LimitReached) => Refusal::LimitReached,
