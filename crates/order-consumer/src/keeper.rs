@@ -20,10 +20,9 @@ use metrics::{counter, gauge};
 use seckill_core::{
     ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
     order_log::{LogObserver, OrderPublisher},
-    sale::SaleId,
     shutdown::Shutdown,
     store::{KeeperLock, OrderStore, StoredSale},
-    upkeep::realign,
+    upkeep::{Failures, realign},
 };
 
 use crate::measures;
@@ -130,26 +129,6 @@ impl Keeper {
             }
         }
         Ok(sales)
-    }
-}
-
-/// What failed of a round. It goes on: what is wrong with one sale is not the other sales' trouble.
-#[derive(Default)]
-struct Failures(Option<KeeperError>);
-
-impl Failures {
-    /// Notes what came of something that was done for `sale`.
-    fn note<T>(&mut self, sale: &SaleId, done: Result<T, KeeperError>) -> Option<T> {
-        done.map_err(|error| {
-            tracing::warn!(%sale, %error, "the keeper could not do all for a sale");
-            self.0 = Some(error);
-        })
-        .ok()
-    }
-
-    /// The last failure, if there was one.
-    fn end(self) -> Result<(), KeeperError> {
-        self.0.map_or(Ok(()), Err)
     }
 }
 

@@ -11,7 +11,7 @@ pub mod realign;
 pub mod relay;
 pub mod returns;
 
-use crate::{ledger::LedgerError, order_log::LogError, store::StoreError};
+use crate::{ledger::LedgerError, order_log::LogError, sale::SaleId, store::StoreError};
 
 /// Why something was given up. What was done until then stays done, and a later attempt goes on.
 #[derive(Debug, thiserror::Error)]
@@ -25,4 +25,25 @@ pub enum UpkeepError {
     /// The order log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// What failed of something that is done for sale after sale. It goes on: what is wrong with one sale is not the other
+/// sales' trouble.
+#[derive(Default)]
+pub struct Failures(Option<UpkeepError>);
+
+impl Failures {
+    /// Notes what came of it for `sale`.
+    pub fn note<T>(&mut self, sale: &SaleId, done: Result<T, UpkeepError>) -> Option<T> {
+        done.map_err(|error| {
+            tracing::warn!(%sale, %error, "not all could be done for a sale");
+            self.0 = Some(error);
+        })
+        .ok()
+    }
+
+    /// The last failure, if there was one.
+    pub fn end(self) -> Result<(), UpkeepError> {
+        self.0.map_or(Ok(()), Err)
+    }
 }

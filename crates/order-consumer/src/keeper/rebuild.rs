@@ -17,11 +17,11 @@ use seckill_core::{
     ledger::{ACCEPT_WITHIN, load::SwapOutcome},
     sale::SaleId,
     store::StoredSale,
-    upkeep::relay,
+    upkeep::{Failures, relay},
 };
 use tokio::time::Instant;
 
-use super::{Failures, Keeper, KeeperError};
+use super::{Keeper, KeeperError};
 
 /// How long orders reserved under the old fence may still be answered `accepted`, and a margin for an
 /// acknowledgement that was in time but is still on its way into the end offsets.
@@ -69,8 +69,8 @@ async fn begin(keeper: &Keeper, stored: &StoredSale) -> Result<Option<Begun>, Ke
         tracing::info!(%sale, epoch, "another rebuild has begun since");
         return Ok(None);
     }
-    // Not what `stored` says: that was read earlier, and another keeper may have loaded the sale since. An epoch that was only taken has
-    // loaded nothing: no order can have been reserved in it.
+    // Not what `stored` says: that was read earlier, and another keeper may have loaded the sale since. An epoch that
+    // was only taken has loaded nothing: no order can have been reserved in it.
     Ok(Some(Begun { sale: sale.clone(), epoch, first_load: taken.never_loaded }))
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use metrics::counter;
 
-use super::UpkeepError;
+use super::{Failures, UpkeepError};
 use crate::{
     ledger::{ReleaseOutcome, StockLedger},
     order::Order,
@@ -25,15 +25,12 @@ pub async fn sweep(store: &OrderStore, ledger: &StockLedger) -> Result<usize, Up
     for order in store.returns(SWEEP).await? {
         by_sale.entry(order.sale.clone()).or_default().push(order);
     }
-    let mut settled = Ok(0);
+    let (mut settled, mut failures) = (0, Failures::default());
     for (sale, orders) in by_sale {
-        match (give_back(store, ledger, &sale, &orders).await, &mut settled) {
-            (Ok(given), Ok(settled)) => *settled += given,
-            (Ok(_), Err(_)) => {}
-            (Err(error), settled) => *settled = Err(error),
-        }
+        let given = failures.note(&sale, give_back(store, ledger, &sale, &orders).await);
+        settled += given.unwrap_or_default();
     }
-    settled
+    failures.end().map(|()| settled)
 }
 
 async fn give_back(
