@@ -23,6 +23,8 @@ pub use self::{
 pub use crate::ledger::measured::LedgerCall;
 use crate::{
     ledger::StockLedger,
+    order::{OrderId, Units},
+    sale::{Sale, SaleId, SaleSwitch},
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},
 };
 
@@ -31,6 +33,19 @@ use crate::{
 pub fn patient_ledger() -> StockLedger {
     let url = std::env::var("REDIS_URL").expect("REDIS_URL names a ledger to test on");
     StockLedger::answering_within(Duration::from_secs(20), &url.into(), 4).expect("REDIS_URL is of Redis")
+}
+
+/// The terms of a new sale that sells `stock` units to anybody.
+pub fn terms(stock: Units) -> Sale {
+    Sale {
+        id: SaleId::parse(&format!("test-{}", OrderId::fresh())).expect("it is a name"),
+        title: "Test".into(),
+        stock,
+        per_buyer_limit: None,
+        opens_at: None,
+        closes_at: None,
+        switch: SaleSwitch::Open,
+    }
 }
 
 /// A fresh, migrated database `seckill_test_…` on the server of `DATABASE_URL`, dropped with this value.

@@ -14,11 +14,11 @@ use seckill_core::{
     ledger::{LedgerOrder, LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger},
     order::{BuyerId, Goods, OrderId, OrderRequest, OrderStatus, Quantity, Units},
     order_log::{LogObserver, OrderPublisher, OrderSubscriber, RawEvent, topics},
-    sale::{Sale, SaleId, SaleSwitch},
+    sale::{Sale, SaleId},
     settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
     store::{OrderStore, StoreOptions},
-    testing::{TestDatabase, patient_ledger},
+    testing::{TestDatabase, patient_ledger, terms},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -40,15 +40,7 @@ fn variable(name: &str) -> String {
 
 /// Makes a sale in the store.
 pub async fn create_sale(store: &OrderStore, name: &str, stock: Units) -> SaleId {
-    let sale = Sale {
-        id: SaleId::parse(name).unwrap(),
-        title: "Test".into(),
-        stock,
-        per_buyer_limit: None,
-        opens_at: None,
-        closes_at: None,
-        switch: SaleSwitch::Open,
-    };
+    let sale = Sale { id: SaleId::parse(name).unwrap(), ..terms(stock) };
     store.create_sale(&sale, "test").await.unwrap();
     sale.id
 }

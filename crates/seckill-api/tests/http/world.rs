@@ -12,11 +12,12 @@ use seckill_api::{
     app::{Api, Parts},
     settings::Settings,
 };
+pub use seckill_core::testing::terms;
 use seckill_core::{
     ledger::{LedgerSale, SaleLookup, StockLedger, load::SwapOutcome},
     order::{OrderId, OrderIdSecret, Units},
     order_log::{LogObserver, OrderPublisher, topics},
-    sale::{Sale, SaleId, SaleSwitch},
+    sale::{Sale, SaleId},
     settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
     store::OrderStore,
@@ -56,19 +57,6 @@ pub struct RunningApi {
 
 pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: eval \"$(scripts/services env)\""))
-}
-
-/// The terms of a sale that sells `stock` units to anybody.
-pub fn terms(stock: Units) -> Sale {
-    Sale {
-        id: SaleId::parse(&format!("test-{}", OrderId::fresh())).unwrap(),
-        title: "Test".into(),
-        stock,
-        per_buyer_limit: None,
-        opens_at: None,
-        closes_at: None,
-        switch: SaleSwitch::Open,
-    }
 }
 
 impl World {

@@ -8,10 +8,10 @@ use seckill_core::{
     ledger::{LedgerSale, Reservation, ReserveOutcome, SaleLookup, StockLedger, load::SwapOutcome},
     order::{BuyerId, Goods, OrderId, OrderRequest, Quantity, Units},
     order_log::topics,
-    sale::{Sale, SaleId, SaleSwitch},
+    sale::{Sale, SaleId},
     settings::KafkaSettings,
     store::{Adjustment, CreateOutcome, OrderStore, StoredSale},
-    testing::{TestDatabase, patient_ledger},
+    testing::{TestDatabase, patient_ledger, terms},
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -152,16 +152,7 @@ impl Site {
 
     /// A sale in the store that no ledger has.
     pub async fn unloaded_sale(&mut self, stock: Units) -> StoredSale {
-        let id = self.name();
-        let sale = Sale {
-            id,
-            title: "Test".into(),
-            stock,
-            per_buyer_limit: None,
-            opens_at: None,
-            closes_at: None,
-            switch: SaleSwitch::Open,
-        };
+        let sale = Sale { id: self.name(), ..terms(stock) };
         match self.store.create_sale(&sale, "test").await.unwrap() {
             CreateOutcome::Created(stored) => stored,
             CreateOutcome::AlreadyExists => panic!("{} exists", sale.id),
