@@ -18,7 +18,7 @@ use seckill_core::{
     order::Order,
     order_log::{LogError, OrderPublisher, OrderSubscriber, Position, RawEvent},
     shutdown::Shutdown,
-    store::{FULL_BATCH, IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
+    store::{FULL_STATEMENT, IncomingEvent, Logged, OrderStore, StoreError, WriteOutcome},
 };
 use tokio::{
     runtime::{Builder, Runtime},
@@ -32,8 +32,8 @@ use crate::{
     traced::BatchTrace,
 };
 
-/// Most events in one transaction: a backlog is written by a statement that the store keeps prepared.
-const MAX_BATCH: usize = FULL_BATCH;
+/// Most events in one transaction: a backlog is written by statements that the store keeps prepared.
+const MAX_BATCH: usize = 2 * FULL_STATEMENT;
 /// How long a batch gathers once it has begun.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 
@@ -253,7 +253,12 @@ struct Decoded {
 
 impl Decoded {
     fn of(batch: Vec<RawEvent>, topic: &str) -> Self {
-        let mut decoded = Self { trace: BatchTrace::begin(topic, &batch), ..Self::default() };
+        let mut decoded = Self {
+            messages: Vec::with_capacity(batch.len()),
+            events: Vec::with_capacity(batch.len()),
+            trace: BatchTrace::begin(topic, &batch),
+            ..Self::default()
+        };
         for message in batch {
             decoded.next_offsets.insert(message.partition, message.offset + 1);
             match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {

@@ -55,7 +55,7 @@ pub use original::{OriginalOrder, OriginalOrders};
 pub use rebuild::{Snapshot, TakenEpoch};
 pub use sales::{CreateOutcome, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
-pub use write::{FULL_BATCH, IncomingEvent, WriteOutcome, record_write};
+pub use write::{FULL_STATEMENT, IncomingEvent, WriteOutcome, record_write};
 
 #[cfg(feature = "test-support")]
 pub(crate) use session::establish as connect_for_tests;

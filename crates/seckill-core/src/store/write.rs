@@ -1,6 +1,6 @@
 //! The consumer's transaction: a batch of events becomes orders, all of it or nothing.
 
-use std::{borrow::Cow, sync::Arc, time::SystemTime, vec};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper,
@@ -135,8 +135,8 @@ struct KnownRow {
     status: String,
 }
 
-/// The batch of which a backlog is made.
-pub const FULL_BATCH: usize = 512;
+/// Rows of the largest statement: whole ones of it are what a backlog is best written by.
+pub const FULL_STATEMENT: usize = 512;
 
 /// Borrows nothing, so that statements of it can stay prepared.
 #[derive(Insertable)]
@@ -157,6 +157,36 @@ struct NewOrderRow {
     log_position: Option<String>,
     published_at: Option<SqlTimestamp>,
     written_at: SqlTimestamp,
+}
+
+impl NewOrderRow {
+    /// The order of an event, which came to `status` and is written `now`.
+    fn of(
+        IncomingEvent { event, raw, logged }: &IncomingEvent,
+        status: OrderStatus,
+        now: SqlTimestamp,
+    ) -> Self {
+        let order = &event.order;
+        // A cancellation that came first says nothing of where the order was placed.
+        let logged = logged.filter(|_| event.kind == OrderEventKind::Placed);
+        Self {
+            id: *order.id.as_bytes(),
+            sale_id: SharedText::of(&order.sale),
+            user: SharedText::of(&order.buyer),
+            goods: SharedText::of(&order.goods),
+            quantity: to_sql_units(order.quantity.units()),
+            remark: order.remark.as_ref().map(SharedText::of),
+            openid: order.openid.clone(),
+            remain_count: order.remain_count.map(to_sql_units),
+            status: status.as_str(),
+            kafka_raw_message: SharedText::of(Arc::clone(raw)),
+            created_date: to_sql_time(order.created_date),
+            update_date: now,
+            log_position: logged.map(|logged| logged.position.to_string()),
+            published_at: logged.and_then(|logged| logged.at).map(to_sql_time),
+            written_at: now,
+        }
+    }
 }
 
 impl OrderStore {
@@ -307,40 +337,19 @@ async fn insert_orders(
 ) -> Result<(), StoreError> {
     let now = to_sql_time(now);
     let new_orders = batch.new_orders();
-    let mut rows = Vec::with_capacity(new_orders.len());
-    for new in new_orders {
-        let IncomingEvent { event, raw, logged } = &events[new.event];
-        let order = &event.order;
-        // A cancellation that came first says nothing of where the order was placed.
-        let logged = logged.filter(|_| event.kind == OrderEventKind::Placed);
-        rows.push(NewOrderRow {
-            id: *order.id.as_bytes(),
-            sale_id: SharedText::of(&order.sale),
-            user: SharedText::of(&order.buyer),
-            goods: SharedText::of(&order.goods),
-            quantity: to_sql_units(order.quantity.units()),
-            remark: order.remark.as_ref().map(SharedText::of),
-            openid: order.openid.clone(),
-            remain_count: order.remain_count.map(to_sql_units),
-            status: new.status.as_str(),
-            kafka_raw_message: SharedText::of(Arc::clone(raw)),
-            created_date: to_sql_time(order.created_date),
-            update_date: now,
-            log_position: logged.map(|logged| logged.position.to_string()),
-            published_at: logged.and_then(|logged| logged.at).map(to_sql_time),
-            written_at: now,
-        });
-    }
+    let rows = new_orders.iter().map(|new| NewOrderRow::of(&events[new.event], new.status, now));
     insert_rows(connection, rows).await
 }
 
 /// Inserts `rows` by statements of 512, 256, … 1 of them. There are but ten such statements, so they stay prepared: to
 /// prepare one of just so many rows costs both sides about as much as to run it, for each of its values is described.
-/// The descriptions are kept, which is why none is larger. A backlog goes by one statement a batch: where cores are
-/// short, each waits for its turn on both sides.
-async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Result<(), StoreError> {
-    let mut rows = rows.into_iter();
-    insert_blocks::<FULL_BATCH>(connection, &mut rows).await?;
+/// The descriptions are kept, which is why none is larger. A backlog goes by few statements: where cores are short, each
+/// waits for its turn on both sides.
+async fn insert_rows(
+    connection: &mut Connection,
+    mut rows: impl ExactSizeIterator<Item = NewOrderRow>,
+) -> Result<(), StoreError> {
+    insert_blocks::<FULL_STATEMENT>(connection, &mut rows).await?;
     insert_blocks::<256>(connection, &mut rows).await?;
     insert_blocks::<128>(connection, &mut rows).await?;
     insert_blocks::<64>(connection, &mut rows).await?;
@@ -355,7 +364,7 @@ async fn insert_rows(connection: &mut Connection, rows: Vec<NewOrderRow>) -> Res
 /// Inserts as many of `rows` as `SIZE` goes into, and leaves the rest.
 async fn insert_blocks<const SIZE: usize>(
     connection: &mut Connection,
-    rows: &mut vec::IntoIter<NewOrderRow>,
+    rows: &mut impl ExactSizeIterator<Item = NewOrderRow>,
 ) -> Result<(), StoreError> {
     while rows.len() >= SIZE {
         let Ok(block) = <Box<[_; SIZE]>>::try_from(rows.take(SIZE).collect::<Box<[_]>>()) else {

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use seckill_core::{
-    store::{FULL_BATCH, IncomingEvent, WriteOutcome},
+    store::{FULL_STATEMENT, IncomingEvent, WriteOutcome},
     testing::TestDatabase,
 };
 
@@ -19,21 +19,24 @@ async fn measure(sales: u64, batches: u64) {
     }
     let mut backlog: Vec<Vec<IncomingEvent>> = Vec::new();
     for _batch in 0..batches {
-        let batch = (0..FULL_BATCH)
+        let batch = (0..FULL_STATEMENT)
             .map(|n| placed(&order(&format!("s{}", n as u64 % sales), &format!("buyer-{n}"), 1)));
         backlog.push(batch.collect());
     }
     let started = Instant::now();
     for batch in &backlog {
-        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Confirmed; FULL_BATCH]);
+        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Confirmed; FULL_STATEMENT]);
     }
-    let rate = (batches * FULL_BATCH as u64) as f64 / started.elapsed().as_secs_f64();
-    println!("{sales} sales, batches of {FULL_BATCH}: {rate:.0} orders/s");
+    let rate = (batches * FULL_STATEMENT as u64) as f64 / started.elapsed().as_secs_f64();
+    println!("{sales} sales, batches of {FULL_STATEMENT}: {rate:.0} orders/s");
     let started = Instant::now();
     for batch in backlog.iter().take(50) {
-        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Duplicate; FULL_BATCH]);
+        assert_eq!(store.write_batch(batch).await.unwrap(), [WriteOutcome::Duplicate; FULL_STATEMENT]);
     }
-    println!("the same again: {:.0} orders/s", (50 * FULL_BATCH) as f64 / started.elapsed().as_secs_f64());
+    println!(
+        "the same again: {:.0} orders/s",
+        (50 * FULL_STATEMENT) as f64 / started.elapsed().as_secs_f64()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
