@@ -48,7 +48,7 @@ pub struct OrderSubscriber {
     unstored: Mutex<BTreeMap<i32, i64>>,
     /// Lost since the caller last asked.
     revoked: HashSet<i32>,
-    /// Read while the caller wanted none; they come first in the next batch.
+    /// Read while the caller wanted none, or just after a rebalance; they come first in the next batch.
     early: Vec<RawEvent>,
     /// The passing trouble that was logged last, so that it is logged once.
     trouble: Option<ErrorCode>,
@@ -105,18 +105,17 @@ impl OrderSubscriber {
                 Some(_) => SETTLED,
             };
             let event = self.poll_one(patience)?;
-            if self.note_revoked(&mut batch) {
+            let was_revoked = self.note_revoked(&mut batch);
+            let Some(event) = event else { break };
+            self.note_read(&event);
+            if was_revoked {
+                // Read after the rebalance, which the batch ends with.
+                self.early.push(event);
                 break;
             }
-            let Some(event) = event else { break };
             until.get_or_insert_with(|| Instant::now() + max_wait);
             batch.push(event);
         }
-        let mut unstored = self.unstored.lock();
-        for event in &batch {
-            unstored.entry(event.partition).or_insert(event.offset);
-        }
-        drop(unstored);
         Ok(batch)
     }
 
@@ -132,7 +131,7 @@ impl OrderSubscriber {
             let event = self.poll_one(patience)?;
             let mut early = mem::take(&mut self.early);
             self.note_revoked(&mut early);
-            early.extend(event);
+            early.extend(event.inspect(|event| self.note_read(event)));
             self.early = early;
         }
     }
@@ -278,6 +277,11 @@ impl OrderSubscriber {
             }
             fatal => Err(LogError::of("reading", &fatal)),
         }
+    }
+
+    /// Notes that this member has to store `event`, and where it goes back to if it cannot.
+    fn note_read(&self, event: &RawEvent) {
+        self.unstored.lock().entry(event.partition).or_insert(event.offset);
     }
 
     /// Drops from `events`, and from what is known of this member's progress, what belongs to partitions that

@@ -39,6 +39,24 @@ async fn p2_rewinding_reads_again_from_what_was_stored() {
     log.delete().await;
 }
 
+/// What is read while the caller wants nothing waits in the subscriber, and is no more done than what it was given.
+#[tokio::test]
+async fn p2_rewinding_reads_again_what_nobody_was_given_yet() {
+    let log = TestLog::with_partitions(1).await;
+    let published = log.publish(10).await;
+    let mut subscriber = log.subscriber();
+    let until = Instant::now() + PATIENCE;
+    while subscriber.assigned().unwrap() == 0 {
+        assert!(Instant::now() < until, "nothing was assigned");
+        subscriber.poll_paused(Duration::from_millis(100)).unwrap();
+    }
+    subscriber.poll_paused(MOMENT).unwrap();
+    subscriber.rewind().unwrap();
+    assert_eq!(orders(&read(&mut subscriber, 10)), ids(&published));
+    subscriber.close().unwrap();
+    log.delete().await;
+}
+
 #[tokio::test]
 async fn a_batch_has_no_more_than_was_asked_for() {
     let log = TestLog::with_partitions(2).await;
