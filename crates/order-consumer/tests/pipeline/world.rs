@@ -90,11 +90,19 @@ impl World {
     }
 
     pub fn consumer_of(&self, store: OrderStore) -> (Consumer, ShutdownSwitch) {
+        self.consumer_with(store, self.publisher.clone())
+    }
+
+    pub fn consumer_with(
+        &self,
+        store: OrderStore,
+        dead_letters: Arc<OrderPublisher>,
+    ) -> (Consumer, ShutdownSwitch) {
         let (stop, stopping) = shutdown::channel();
         let consumer = Consumer::new(
             OrderSubscriber::new(&self.kafka, &self.group).unwrap(),
             store,
-            self.publisher.clone(),
+            dead_letters,
             self.owed.clone(),
             stopping,
         )
@@ -104,7 +112,12 @@ impl World {
 
     /// Lets a consumer work until it has seen `events` events, then stops it in good order.
     pub async fn consume(&self, events: usize) {
-        let (mut consumer, _stop) = self.consumer();
+        let (consumer, _stop) = self.consumer();
+        Self::work(consumer, events).await;
+    }
+
+    /// The same, by `consumer`.
+    pub async fn work(mut consumer: Consumer, events: usize) {
         let work = tokio::task::spawn_blocking(move || {
             let started = std::time::Instant::now();
             let mut seen = 0;
@@ -152,6 +165,15 @@ impl World {
 
     pub async fn status(&self, id: OrderId) -> Option<OrderStatus> {
         self.store.order(&self.sale, id).await.unwrap().map(|order| order.status)
+    }
+
+    /// Waits until the store has the order as `status`.
+    pub async fn until_status(&self, id: OrderId, status: OrderStatus) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while self.status(id).await != Some(status) {
+            assert!(Instant::now() < until, "{id} is not {status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     pub async fn sold(&self) -> Units {

@@ -1,10 +1,12 @@
 //! The consumer: what is in the log comes into the store, once, whatever goes wrong.
 
-use std::{iter, mem, time::Duration};
+use std::{iter, mem, sync::Arc, time::Duration};
 
 use order_consumer::{consume::StepError, returns};
 use seckill_core::{
     order::{OrderId, OrderStatus},
+    order_log::OrderPublisher,
+    settings::KafkaSettings,
     testing::RunningProcess,
 };
 use secrecy::ExposeSecret;
@@ -89,6 +91,69 @@ async fn p6_poison_becomes_a_dead_letter_and_the_partition_goes_on() {
     for reason in ["not an order event", "version 2", "unknown sale", "no value"] {
         assert!(reasons.contains(reason), "{reason} is not among {reasons}");
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_consumer_that_waited_for_the_store_reads_on() {
+    let world = World::open(10).await;
+    let first = world.buy(1).await;
+    world.database.execute("RENAME TABLE orders TO orders_elsewhere").await;
+    let (consumer, _stop) = world.consumer();
+    let working = tokio::spawn(World::work(consumer, 2));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(!working.is_finished(), "there is no table to write to");
+    world.database.execute("RENAME TABLE orders_elsewhere TO orders").await;
+    world.until_status(first.order.id, OrderStatus::Confirmed).await;
+    let second = world.buy(1).await;
+    working.await.unwrap();
+    assert_eq!(world.status(second.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_what_the_store_can_never_take_becomes_a_dead_letter_by_itself() {
+    let world = World::open(10).await;
+    let (endless, good) = (world.reserve(1).await, world.reserve(1).await);
+    // It says what it should, and is longer than the store's column. (Spaces at the end the store would drop.)
+    let mut padded = vec![b' '; 70_000];
+    padded.extend(endless.placed_event().encode());
+    world.place(&endless.order.id.to_string(), Some(&padded)).await;
+    world.place(&good.order.id.to_string(), Some(&good.placed_event().encode())).await;
+
+    world.consume(2).await;
+    assert_eq!(world.status(good.order.id).await, Some(OrderStatus::Confirmed));
+    assert_eq!(world.status(endless.order.id).await, None);
+    let letters = world.dead_letters(1).await;
+    assert_eq!(letters.iter().map(|letter| letter.value.as_ref()).collect::<Vec<_>>(), [Some(&padded)]);
+    assert!(world.dead_letter_reasons(1).await[0].contains("too long"));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_offsets_do_not_move_before_the_dead_letter() {
+    let world = World::open(10).await;
+    let nowhere = KafkaSettings { kafka_brokers: "127.0.0.1:1".to_owned(), ..world.kafka.clone() };
+    let nobody = Arc::new(OrderPublisher::new(&nowhere).unwrap());
+    world.place("garbage", Some(b"garbage")).await;
+    let (mut consumer, _stop) = world.consumer_with(world.database.store(), nobody);
+    let outcome = tokio::task::spawn_blocking(move || {
+        let started = std::time::Instant::now();
+        loop {
+            match consumer.step() {
+                Ok(0) if started.elapsed() < Duration::from_secs(60) => {}
+                other => {
+                    consumer.subscriber.close().unwrap();
+                    return other;
+                }
+            }
+        }
+    });
+    let outcome = outcome.await.unwrap();
+    assert!(matches!(outcome, Err(StepError::Log(_))), "nobody took the letter: {outcome:?}");
+
+    world.consume(1).await;
+    assert_eq!(world.dead_letters(1).await.len(), 1);
     world.end().await;
 }
 

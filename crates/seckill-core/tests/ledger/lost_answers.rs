@@ -21,15 +21,25 @@ use super::support::{drop_sale, key_of, ledger, open, raw, redis_url, reservatio
 
 type Outcome = Result<ReserveOutcome, LedgerError>;
 
-/// Stands between the queue and Redis. Once `swallow` is set, the next answer is lost with its connection.
+/// Stands between the queue and Redis. Once `swallow` is set, the next answer is lost.
 struct Proxy {
     url: String,
     swallow: Arc<AtomicBool>,
 }
 
+/// How an answer is lost.
+#[derive(Clone)]
+enum Loss {
+    /// With its connection.
+    Cut,
+    /// The same, and before that this is done to the ledger.
+    CutAfter(Cmd),
+    /// The connection stays, and nothing comes on it any more.
+    Silence,
+}
+
 impl Proxy {
-    /// When it swallows an answer, it first does to the ledger what `then` says, if it says anything.
-    async fn start(then: Option<Cmd>) -> Self {
+    async fn start(loss: Loss) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (server, database) =
             redis_url().trim_start_matches("redis://").rsplit_once('/').map(own).expect("host:port/database");
@@ -39,7 +49,7 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&server).await.unwrap();
-                tokio::spawn(pass_on(client, server, shared.clone(), then.clone()));
+                tokio::spawn(pass_on(client, server, shared.clone(), loss.clone()));
             }
         });
         Self { url, swallow }
@@ -50,7 +60,7 @@ fn own((server, database): (&str, &str)) -> (String, String) {
     (server.to_owned(), database.to_owned())
 }
 
-async fn pass_on(mut client: TcpStream, mut server: TcpStream, swallow: Arc<AtomicBool>, then: Option<Cmd>) {
+async fn pass_on(mut client: TcpStream, mut server: TcpStream, swallow: Arc<AtomicBool>, loss: Loss) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     loop {
         tokio::select! {
@@ -62,8 +72,10 @@ async fn pass_on(mut client: TcpStream, mut server: TcpStream, swallow: Arc<Atom
                 Ok(0) | Err(_) => return,
                 // What Redis has answered it has done.
                 Ok(_) if swallow.swap(false, Ordering::SeqCst) => {
-                    if let Some(command) = &then {
-                        command.query_async::<()>(&mut raw().await).await.unwrap();
+                    match loss {
+                        Loss::Cut => {}
+                        Loss::CutAfter(command) => command.query_async(&mut raw().await).await.unwrap(),
+                        Loss::Silence => std::future::pending().await,
                     }
                     return;
                 }
@@ -106,7 +118,7 @@ async fn ask(
 async fn p3_an_order_whose_answer_was_lost_is_replayed() {
     let sale = terms(2);
     open(&ledger(), &sale).await;
-    let proxy = Proxy::start(None).await;
+    let proxy = Proxy::start(Loss::Cut).await;
     let (queue, mut answers) = queue(&proxy, &sale.id).await;
 
     proxy.swallow.store(true, Ordering::SeqCst);
@@ -121,12 +133,26 @@ async fn p3_an_order_whose_answer_was_lost_is_replayed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p5_an_order_whose_answer_never_comes_is_not_said_to_be_refused() {
+    let sale = terms(2);
+    open(&ledger(), &sale).await;
+    let proxy = Proxy::start(Loss::Silence).await;
+    let (queue, mut answers) = queue(&proxy, &sale.id).await;
+
+    proxy.swallow.store(true, Ordering::SeqCst);
+    let id = OrderId::fresh();
+    let outcome = ask(&queue, &mut answers, &sale.id, id).await;
+    assert!(matches!(&outcome, Ok(ReserveOutcome::Replayed(found)) if found.order.id == id), "{outcome:?}");
+    drop_sale(&sale.id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p5_a_refusal_after_a_lost_answer_is_not_passed_on() {
     let sale = terms(2);
     open(&ledger(), &sale).await;
     // The order is taken, its answer is lost, and then the ledger is not to be trusted any more. A rebuild
     // publishes what is in the outbox: the order may stand, and to say "not now" would be a lie.
-    let proxy = Proxy::start(Some(cmd("DEL").arg(key_of(&sale.id, "buyers")).take())).await;
+    let proxy = Proxy::start(Loss::CutAfter(cmd("DEL").arg(key_of(&sale.id, "buyers")).take())).await;
     let (queue, mut answers) = queue(&proxy, &sale.id).await;
 
     proxy.swallow.store(true, Ordering::SeqCst);
@@ -146,7 +172,8 @@ async fn p5_a_failure_after_a_lost_answer_is_not_passed_on() {
     let sale = terms(2);
     open(&ledger(), &sale).await;
     // The order is taken, its answer is lost, and from then on the sale's keys are no good.
-    let proxy = Proxy::start(Some(cmd("SET").arg(key_of(&sale.id, "orders")).arg("x").take())).await;
+    let proxy =
+        Proxy::start(Loss::CutAfter(cmd("SET").arg(key_of(&sale.id, "orders")).arg("x").take())).await;
     let (queue, mut answers) = queue(&proxy, &sale.id).await;
 
     proxy.swallow.store(true, Ordering::SeqCst);
