@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+
+/// Whose machine answers nothing, or takes nothing, for so long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(60);
 
 /// How long those who are in already may take until the server has looked at them.
 const SEEN_WITHIN: Duration = Duration::from_millis(100);
@@ -28,6 +31,12 @@ impl Door {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         // As servers have it: an address can be listened at again while old connections linger there.
         socket.set_reuse_address(true)?;
+        // Whoever is accepted has these from the listener. No timer of the server's sees somebody who vanishes in the
+        // middle of a request, or never reads an answer that does not fit into the network.
+        let asked = TcpKeepalive::new().with_time(GONE_AFTER / 2).with_interval(GONE_AFTER / 6);
+        socket.set_tcp_keepalive(&asked)?;
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(Some(GONE_AFTER))?;
         socket.bind(&SockAddr::from(address))?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let listener = socket.try_clone()?.into();
@@ -66,6 +75,8 @@ mod tests {
         net::TcpStream,
     };
 
+    use socket2::SockRef;
+
     use super::*;
 
     async fn is_shut_without_slamming(any: &str) {
@@ -77,6 +88,10 @@ mod tests {
         assert_eq!(late.kind(), io::ErrorKind::ConnectionRefused, "while the listener is still open");
 
         let (mut seen, _) = listener.accept().unwrap();
+        let options = SockRef::from(&seen);
+        assert!(options.keepalive().unwrap(), "who vanishes is noticed");
+        #[cfg(target_os = "linux")]
+        assert_eq!(options.tcp_user_timeout().unwrap(), Some(GONE_AFTER), "and who does not read");
         early.write_all(b"here").unwrap();
         seen.read_exact(&mut [0; 4]).unwrap();
         drop(listener);

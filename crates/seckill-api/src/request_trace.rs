@@ -7,6 +7,9 @@ use actix_web::{
 };
 use seckill_core::traces::{self, Span, TRACEPARENT, TraceContext};
 
+/// Characters of a path in its span.
+const PATH_AT_MOST: usize = 256;
+
 /// Begins the span of `request`, which goes to the route `path`; none: it is not recorded. From here on
 /// [`of`] tells the request's place in its trace.
 pub fn begin(request: &ServiceRequest, path: &'static str) -> Option<Span> {
@@ -24,7 +27,8 @@ pub fn begin(request: &ServiceRequest, path: &'static str) -> Option<Span> {
     span.rename(format!("{method} {path}"));
     span.set("http.request.method", known.to_owned());
     span.set("http.route", path);
-    span.set("url.path", request.path().to_owned());
+    // Spans wait in memory for their receiver, and a path may have 64 KB.
+    span.set("url.path", request.path().chars().take(PATH_AT_MOST).collect::<String>());
     span.set("url.scheme", "http");
     request.extensions_mut().insert(span.context());
     Some(span)

@@ -7,6 +7,7 @@ mod settings;
 
 use std::{thread, time::Duration};
 
+use deadpool_redis::redis::{self, AsyncConnectionConfig, aio::MultiplexedConnection};
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, Text},
@@ -28,11 +29,20 @@ use crate::{
     store::{OrderStore, StoreOptions, connect_for_tests, migrate},
 };
 
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The ledger of `REDIS_URL`, for tests of what it decides and not of when: a disk that holds an fsync up for a
 /// while fails none of them.
 pub fn patient_ledger() -> StockLedger {
     let url = std::env::var("REDIS_URL").expect("REDIS_URL names a ledger to test on");
-    StockLedger::answering_within(Duration::from_secs(20), &url.into(), 4).expect("REDIS_URL is of Redis")
+    StockLedger::answering_within(PATIENCE, &url.into(), 4).expect("REDIS_URL is of Redis")
+}
+
+/// A connection to the Redis at `url`, for doing what no code of ours does. As patient.
+pub async fn patient_redis(url: &str) -> MultiplexedConnection {
+    let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+    let client = redis::Client::open(url).expect("it is the address of a Redis");
+    client.get_multiplexed_async_connection_with_config(&patient).await.expect("Redis answers")
 }
 
 /// The terms of a new sale that sells `stock` units to anybody.

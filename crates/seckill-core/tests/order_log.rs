@@ -12,3 +12,5 @@ mod observing;
 mod outage;
 #[path = "order_log/publishing.rs"]
 mod publishing;
+#[path = "order_log/unreadable.rs"]
+mod unreadable;

@@ -18,7 +18,7 @@ use seckill_core::{
     settings::{GroupSettings, KafkaSettings, TopicSettings},
     shutdown::{self, ShutdownSwitch},
     store::{OrderStore, StoreOptions},
-    testing::{TestDatabase, patient_ledger, terms},
+    testing::{TestDatabase, patient_ledger, patient_redis, terms},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -46,8 +46,7 @@ pub async fn create_sale(store: &OrderStore, name: &str, stock: Units) -> SaleId
 }
 
 async fn raw() -> deadpool_redis::redis::aio::MultiplexedConnection {
-    let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    patient_redis(&variable("REDIS_URL")).await
 }
 
 impl World {

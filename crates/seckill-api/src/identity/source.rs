@@ -24,9 +24,9 @@ pub enum Source {
 /// Why there is no key set.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The file cannot be read.
-    #[error("cannot read {0}: {1}")]
-    File(PathBuf, io::Error),
+    /// The file cannot be read. Its name is not repeated: it may be a secret in the place of one.
+    #[error("cannot read the file that it names: {0}")]
+    File(io::Error),
     /// The URL cannot be fetched.
     #[error("cannot fetch the key set: {0}")]
     Url(Box<ureq::Error>),
@@ -42,7 +42,8 @@ impl FromStr for Source {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        let is_url = text.starts_with("http://") || text.starts_with("https://");
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let is_url = matches!(scheme.as_deref(), Some("http" | "https"));
         Ok(if is_url { Self::Url(text.to_owned()) } else { Self::File(text.into()) })
     }
 }
@@ -51,9 +52,7 @@ impl Source {
     /// What is there now. Blocks.
     pub fn read(&self) -> Result<String, SourceError> {
         match self {
-            Self::File(path) => {
-                fs::read_to_string(path).map_err(|error| SourceError::File(path.clone(), error))
-            }
+            Self::File(path) => fs::read_to_string(path).map_err(SourceError::File),
             Self::Url(url) => fetch(url).map_err(|error| SourceError::Url(Box::new(error))),
         }
     }

@@ -22,7 +22,7 @@ use seckill_core::{
     shutdown::{self, ShutdownSwitch},
     store::OrderStore,
     telemetry::Metrics,
-    testing::{TestDatabase, patient_ledger},
+    testing::{TestDatabase, patient_ledger, patient_redis},
 };
 use serde_json::Value;
 use tokio::{sync::OnceCell, task::JoinHandle};
@@ -169,8 +169,7 @@ impl World {
 }
 
 async fn raw_redis() -> deadpool_redis::redis::aio::MultiplexedConnection {
-    let client = deadpool_redis::redis::Client::open(variable("REDIS_URL")).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
+    patient_redis(&variable("REDIS_URL")).await
 }
 
 impl RunningApi {

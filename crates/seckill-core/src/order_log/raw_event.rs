@@ -1,5 +1,7 @@
 //! A message as it was read from a topic.
 
+use std::panic::{self, AssertUnwindSafe};
+
 use rdkafka::{
     Message,
     message::{BorrowedMessage, Header, Headers, OwnedHeaders},
@@ -19,7 +21,7 @@ pub struct RawEvent {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
-    /// Its headers, in order.
+    /// Its headers, in order; none, if the name of one is not UTF-8.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// When it was published, in ms since the epoch.
     pub timestamp: Option<i64>,
@@ -27,9 +29,16 @@ pub struct RawEvent {
 
 impl RawEvent {
     pub(super) fn of(message: &BorrowedMessage<'_>) -> Self {
-        let headers = message.headers().map(|headers| {
+        let read = || {
             let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
-            headers.iter().map(owned).collect()
+            message.headers().map(|headers| headers.iter().map(owned).collect())
+        };
+        // rdkafka panics over a name that is not UTF-8, which anybody can send who may write to the topic. Nothing
+        // that an event says is in its headers.
+        let headers = panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| {
+            let (partition, offset) = (message.partition(), message.offset());
+            tracing::warn!(partition, offset, "the headers of a message are passed over: a name is not text");
+            None
         });
         Self {
             partition: message.partition(),

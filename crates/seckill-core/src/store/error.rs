@@ -60,7 +60,12 @@ impl StoreError {
     /// failure makes an event a dead letter: all others (no rights, no table, no disk) are the
     /// database's own, would befall every event, and end when an operator mends it.
     pub fn is_about_the_data(&self) -> bool {
-        matches!(self, Self::Query { code: Some(code), .. } if DATA_ERRORS.contains(code))
+        match self {
+            Self::Query { code: Some(code), .. } => DATA_ERRORS.contains(code),
+            // Not even sent: no column has room for it, a moment before the year 0 say.
+            Self::Query { code: None, source } => matches!(source, DieselError::SerializationError(_)),
+            _ => false,
+        }
     }
 
     /// What the server's error `code` means to us. `source` is the same error as diesel gives it.

@@ -5,7 +5,7 @@ use seckill_core::{
     ledger::{Reservation, ReserveOutcome, StockLedger, load::SwapOutcome},
     order::{BuyerId, Goods, Order, OrderId, OrderRequest, Quantity, Units},
     sale::{Sale, SaleId, SaleSwitch},
-    testing::patient_ledger,
+    testing::{patient_ledger, patient_redis},
 };
 
 pub fn redis_url() -> String {
@@ -18,7 +18,7 @@ pub fn ledger() -> StockLedger {
 
 /// A raw connection, for doing to the ledger what no code of ours does.
 pub async fn raw() -> redis::aio::MultiplexedConnection {
-    redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    patient_redis(&redis_url()).await
 }
 
 /// Terms of a new sale that is open and has no limit.

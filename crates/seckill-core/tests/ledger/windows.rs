@@ -2,25 +2,36 @@
 
 use std::time::Duration;
 
-use seckill_core::{ledger::ReserveOutcome, sale::Sale};
+use jiff::Timestamp;
+use seckill_core::{
+    ledger::{ReserveOutcome, StockLedger},
+    sale::Sale,
+};
 
 use super::support::{buy_one, drop_sale, ledger, open, terms};
+
+/// Waits until the ledger's clock says `at`.
+async fn until(ledger: &StockLedger, at: Timestamp) {
+    while ledger.now().await.unwrap() < at {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 #[tokio::test]
 async fn a_window_opens_and_closes_by_the_ledgers_clock() {
     let ledger = ledger();
     let now = ledger.now().await.unwrap();
-    let later = now + Duration::from_millis(400);
-    let sale =
-        Sale { opens_at: Some(later), closes_at: Some(later + Duration::from_millis(400)), ..terms(5) };
+    let later = now + Duration::from_secs(2);
+    let end = later + Duration::from_secs(3);
+    let sale = Sale { opens_at: Some(later), closes_at: Some(end), ..terms(5) };
     open(&ledger, &sale).await;
 
     let early = buy_one(&ledger, &sale.id).await;
     let ReserveOutcome::NotOpen { opens_at: Some(told) } = early else { panic!("{early:?}") };
     assert_eq!(told.as_millisecond(), later.as_millisecond());
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    until(&ledger, later).await;
     assert!(matches!(buy_one(&ledger, &sale.id).await, ReserveOutcome::Reserved(_)));
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    until(&ledger, end).await;
     let late = buy_one(&ledger, &sale.id).await;
     assert_eq!(late, ReserveOutcome::Ended { opens_at: Some(told) });
     drop_sale(&sale.id).await;

@@ -74,11 +74,11 @@ async fn a_deadlock_is_told_from_everything_else() {
     let batch = events.clone();
     // The batch takes `a` and waits for `b`; then the other, which has written more, asks for `a`.
     let other = database.execute(
-        "BEGIN; UPDATE sales SET title = 'x' WHERE id <> 'a'; DO SLEEP(0.5); \
+        "BEGIN; UPDATE sales SET title = 'x' WHERE id <> 'a'; DO SLEEP(2); \
          UPDATE sales SET title = 'x' WHERE id = 'a'; COMMIT",
     );
-    let delayed = async move {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+    let delayed = async {
+        database.wait_for_connection("state = 'User sleep'").await;
         writing.write_batch(&batch).await
     };
     let ((), written) = tokio::join!(other, delayed);
@@ -94,9 +94,9 @@ async fn a_lock_that_is_not_granted_is_told_from_everything_else() {
     let store = database.store();
     create(&store, "s", 10).await;
     let events = [placed(&order("s", "x", 1))];
-    let other = database.execute("BEGIN; UPDATE sales SET title = 'x'; DO SLEEP(6.5); COMMIT");
+    let other = database.execute("BEGIN; UPDATE sales SET title = 'x'; DO SLEEP(8); COMMIT");
     let delayed = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        database.wait_for_connection("state = 'User sleep'").await;
         store.write_batch(&events).await
     };
     let ((), written) = tokio::join!(other, delayed);
@@ -124,6 +124,11 @@ async fn a_value_that_the_database_never_takes_is_told_from_a_broken_database() 
     let mut forged = placed(&order("s", "c", 1));
     forged.event.order.openid.clone_from(&fine.event.order.openid);
     assert!(store.write_batch(&[forged]).await.unwrap_err().is_about_the_data());
+
+    let mut ancient = placed(&order("s", "d", 1));
+    ancient.event.order.created_date = "-000001-01-01T00:00:00Z".parse().unwrap();
+    let failure = store.write_batch(&[ancient]).await.unwrap_err();
+    assert!(failure.is_about_the_data(), "{failure:?}");
 
     database.execute("DROP TABLE stock_returns").await;
     let failure = store.returns(1).await.unwrap_err();

@@ -1,12 +1,12 @@
 //! `reconcile` and `doctor` see what is wrong, and services that cannot be reached are named.
 
 use deadpool_redis::redis;
-use seckill_core::{ledger::StockLedger, sale::SaleId};
+use seckill_core::{ledger::StockLedger, sale::SaleId, testing::patient_redis};
 use serde_json::json;
 
 use crate::{
     own_redis::OwnRedis,
-    support::{Site, connect, raw, run, run_beside},
+    support::{Site, raw, run, run_beside},
 };
 
 async fn damage(sale: &SaleId, by: i64) {
@@ -102,7 +102,7 @@ async fn doctor_finds_a_missing_topic_and_a_schema_that_is_behind() {
 async fn doctor_finds_a_redis_that_forgets() {
     let site = Site::with_topics().await;
     let server = OwnRedis::start();
-    let mut connection = connect(&server.url).await;
+    let mut connection = patient_redis(&server.url).await;
     for (setting, bad, good, check) in [
         ("maxmemory-policy", "allkeys-lru", "noeviction", "redis: eviction policy"),
         ("appendfsync", "everysec", "always", "redis: persistence on every write"),
@@ -128,7 +128,7 @@ async fn a_redis_that_is_silent_for_a_moment_is_waited_for() {
     let server = OwnRedis::start();
     site.ledger = StockLedger::new(&server.url.clone().into(), 2).unwrap();
     let sale = site.sale(100).await;
-    let mut connection = connect(&server.url).await;
+    let mut connection = patient_redis(&server.url).await;
     redis::cmd("CLIENT").arg("PAUSE").arg(1500).query_async::<()>(&mut connection).await.unwrap();
     let mut added = site.command(&["stock", "add", sale.as_str(), "1", "--reason", "r"]);
     added.env("REDIS_URL", &server.url);

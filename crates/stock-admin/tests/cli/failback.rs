@@ -6,12 +6,13 @@ use deadpool_redis::redis;
 use seckill_core::{
     ledger::{ReserveOutcome, SaleLookup, StockLedger},
     order::Units,
+    testing::patient_redis,
 };
 use serde_json::json;
 
 use crate::{
     own_redis::OwnRedis,
-    support::{Site, connect, load, reserve, run},
+    support::{Site, load, reserve, run},
 };
 
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(20);
@@ -23,7 +24,7 @@ async fn follow(url: &str, primary: Option<&str>) {
     let at =
         primary.map(|primary| primary.trim_start_matches("redis://").split('/').next().unwrap().to_owned());
     let (host, port) = at.as_deref().map_or(("NO", "ONE"), |at| at.rsplit_once(':').unwrap());
-    let mut connection = connect(url).await;
+    let mut connection = patient_redis(url).await;
     let mut replicaof = redis::cmd("REPLICAOF");
     replicaof.arg(host).arg(port).query_async::<()>(&mut connection).await.unwrap();
     let began = Instant::now();
@@ -70,5 +71,5 @@ async fn p2_a_primary_that_was_demoted_and_is_promoted_again_is_not_trusted() {
 async fn left_by_hand(url: &str, sale: &str) -> Option<Units> {
     let mut hget = redis::cmd("HGET");
     hget.arg(format!("seckill:{{{sale}}}:sale")).arg("remaining");
-    hget.query_async(&mut connect(url).await).await.unwrap()
+    hget.query_async(&mut patient_redis(url).await).await.unwrap()
 }

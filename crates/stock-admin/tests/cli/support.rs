@@ -1,6 +1,6 @@
 //! Surroundings of its own for each test: a database, sales and topics that nobody else has.
 
-use std::{collections::BTreeMap, thread, time::Duration};
+use std::{collections::BTreeMap, thread};
 
 use assert_cmd::Command;
 use deadpool_redis::redis;
@@ -11,7 +11,7 @@ use seckill_core::{
     sale::{Sale, SaleId},
     settings::KafkaSettings,
     store::{Adjustment, CreateOutcome, OrderStore, StoredSale},
-    testing::{TestDatabase, patient_ledger, terms},
+    testing::{TestDatabase, patient_ledger, patient_redis, terms},
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -243,15 +243,7 @@ pub fn variable(name: &str) -> String {
 
 /// A raw connection, for doing to the ledger what no code of ours does.
 pub async fn raw() -> redis::aio::MultiplexedConnection {
-    connect(&variable("REDIS_URL")).await
-}
-
-/// A raw connection to the Redis at `url`.
-pub async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(url).unwrap();
-    // A disk that holds an fsync up for a while fails no test.
-    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
-    client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
+    patient_redis(&variable("REDIS_URL")).await
 }
 
 /// Loads a new sale the way an order-consumer does.
