@@ -5,11 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     raw,
-    world::{PHONE, World},
+    world::{PHONE, RunningApi, World},
 };
 
 /// The head of an order, but for how its body comes.
@@ -145,5 +149,31 @@ async fn p6_heads_that_are_too_much_or_no_http_are_refused_and_closed() {
         assert_eq!(raw::status(&answer), 400, "{nonsense:?}");
     }
     assert_eq!(world.remaining().await, 9);
+    world.end().await;
+}
+
+/// Whether `connection` is answered within a moment.
+async fn is_answered(connection: &mut TcpStream) -> bool {
+    timeout(Duration::from_secs(1), connection.read(&mut [0; 4096])).await.is_ok_and(|read| read.unwrap() > 0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_connections_beyond_the_limit_wait_for_a_place() {
+    let world = World::open(1).await;
+    // By two workers.
+    let api = RunningApi::start(world.parts().await, &["--max-connections", "2"]);
+    let (mut served, mut waiting) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        let mut connection = TcpStream::connect(api.address).await.unwrap();
+        connection.write_all(b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        if is_answered(&mut connection).await { served.push(connection) } else { waiting.push(connection) }
+    }
+    assert_eq!((served.len(), waiting.len()), (4, 2));
+    drop(served);
+    for connection in &mut waiting {
+        assert!(is_answered(connection).await, "there is room again");
+    }
+    drop(waiting);
+    api.stop().await;
     world.end().await;
 }
