@@ -197,20 +197,32 @@ async fn p4_an_import_that_is_killed_anywhere_is_finished_by_the_next() {
     let mut site = Site::to_work_on().await;
     let (work, original) = (AtWork::all(&site), Original::with(3_000).await);
     let sale = site.sale_by_keeper(3_100).await;
-    for milliseconds in [100, 200, 350, 600] {
+    let mut hit_the_middle = false;
+    let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
+    // Early, in the survey perhaps; and three times as soon as it has stored something.
+    for after in [ms(100), ms(350), None, None, None] {
+        let before = site.in_store(&sale).await.sold;
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stock-admin"));
         command.args(["import", sale.as_str(), "--yes"]).envs(site.places());
         command.env("SECKILL_IMPORT_URL", original.0.url().expose_secret());
         let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        if let Some(after) = after {
+            tokio::time::sleep(after).await;
+        } else {
+            while site.in_store(&sale).await.sold == before && running.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
         running.kill().unwrap();
         running.wait().unwrap();
         let sold = site.in_store(&sale).await.sold;
         assert_eq!(sold % 500, 0, "half a batch was stored");
+        hit_the_middle |= before < sold && sold < 3_000;
         // What the killed one has stored is in the ledger, whether or not it came to ask for that.
         site.loaded(&sale).await;
         assert_eq!(site.in_ledger(&sale).await.remaining, 3_100 - site.in_store(&sale).await.sold);
     }
+    assert!(hit_the_middle, "none was killed while it stored");
     run_beside(original.import(&site, &sale, &["--yes"])).await.expect(0);
     let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
     assert_eq!((stored.sold, ledger.remaining, ledger.orders), (3_000, 100, 3_000));
