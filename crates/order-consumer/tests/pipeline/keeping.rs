@@ -139,3 +139,18 @@ async fn p4_a_lowering_that_the_store_never_had_is_taken_back() {
     assert_eq!(world.ledger_sale().await.adjustment, ledger.adjustment, "mended once");
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lost_a_raise_is_not_written_to_again_and_again() {
+    let world = World::open(10).await;
+    world.reserve(8).await;
+    world.database.execute("UPDATE sales SET stock = 5, adjustment = 0").await;
+    let before = world.store.history(&world.sale).await.unwrap();
+    for _ in 0..2 {
+        world.keeper.tend().await.unwrap();
+    }
+    assert_eq!(world.store.history(&world.sale).await.unwrap(), before);
+    let seen = world.ledger_sale().await;
+    assert_eq!((seen.sale.stock, seen.remaining), (10, 2), "what was promised stands");
+    world.end().await;
+}

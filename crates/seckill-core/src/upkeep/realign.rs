@@ -40,6 +40,12 @@ pub async fn realign(
         return Ok(RealignOutcome::Aligned);
     }
     let sale = &stored.sale.id;
+    // Before anything is written: it is looked at again every moment, and each time would be a row for good.
+    let held = seen.sale.stock.saturating_sub(seen.remaining);
+    if held > stored.sale.stock {
+        tracing::error!(%sale, held, stock = stored.sale.stock, "live orders hold more than the store's stock");
+        return Ok(RealignOutcome::Short { held });
+    }
     // An operator at work holds the lock, and the two sides differ because the work is under way.
     let Some(mut lock) = store.lock_sale(sale).await? else { return Ok(RealignOutcome::Busy) };
     let request = AdjustmentRequest {
