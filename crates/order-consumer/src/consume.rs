@@ -253,12 +253,7 @@ struct Decoded {
 
 impl Decoded {
     fn of(batch: Vec<RawEvent>, topic: &str) -> Self {
-        let mut decoded = Self {
-            messages: Vec::with_capacity(batch.len()),
-            events: Vec::with_capacity(batch.len()),
-            trace: BatchTrace::begin(topic, &batch),
-            ..Self::default()
-        };
+        let mut decoded = Self { trace: BatchTrace::begin(topic, &batch), ..Self::default() };
         for message in batch {
             decoded.next_offsets.insert(message.partition, message.offset + 1);
             match OrderEvent::decode(message.key.as_deref(), message.value.as_deref()) {

@@ -162,8 +162,7 @@ async fn tell(
 
 fn report(loaded: &[LedgerSale], seconds: f64) -> Report {
     let rows = loaded.iter().map(|it| {
-        let held = it.sale.stock.saturating_sub(it.remaining);
-        let numbers = [it.epoch, it.sale.stock, it.remaining, held, it.orders];
+        let numbers = [it.epoch, it.sale.stock, it.remaining, it.held(), it.orders];
         let mut row = vec![it.sale.id.to_string()];
         row.extend(numbers.iter().map(ToString::to_string));
         row

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use order_consumer::{consume::Consumer, keeper::Keeper};
+use order_consumer::{
+    consume::{Consumer, StepError},
+    keeper::Keeper,
+};
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
     client::DefaultClientContext,
@@ -128,6 +131,24 @@ impl World {
             seen
         });
         assert_eq!(work.await.unwrap(), events);
+    }
+
+    /// What came of the first step of `consumer` that found something to do, which is its last; nothing: it found
+    /// nothing within `patience`.
+    pub async fn first_step(mut consumer: Consumer, patience: Duration) -> Result<usize, StepError> {
+        let work = tokio::task::spawn_blocking(move || {
+            let started = std::time::Instant::now();
+            loop {
+                match consumer.step() {
+                    Ok(0) if started.elapsed() < patience => {}
+                    other => {
+                        consumer.subscriber.close().unwrap();
+                        return other;
+                    }
+                }
+            }
+        });
+        work.await.unwrap()
     }
 
     pub fn reservation(&self, id: OrderId, quantity: u64) -> Reservation {

@@ -35,24 +35,13 @@ async fn p2_what_was_accepted_is_confirmed_and_not_read_twice() {
 async fn p2_offsets_do_not_move_before_the_commit() {
     let world = World::open(10).await;
     let order = world.buy(1).await;
-    let (mut consumer, stop) = world.consumer_of(World::no_store());
+    let (consumer, stop) = world.consumer_of(World::no_store());
     let stopper = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(4)).await;
         stop.request();
     });
-    let outcome = tokio::task::spawn_blocking(move || {
-        let started = std::time::Instant::now();
-        loop {
-            match consumer.step() {
-                Ok(0) if started.elapsed() < Duration::from_secs(20) => {}
-                other => {
-                    consumer.subscriber.close().unwrap();
-                    return other;
-                }
-            }
-        }
-    });
-    assert!(matches!(outcome.await.unwrap(), Err(StepError::Stopped)), "there is no store to write to");
+    let outcome = World::first_step(consumer, Duration::from_secs(20)).await;
+    assert!(matches!(outcome, Err(StepError::Stopped)), "there is no store to write to");
     stopper.await.unwrap();
 
     world.consume(1).await;
@@ -136,20 +125,8 @@ async fn p2_offsets_do_not_move_before_the_dead_letter() {
     let nowhere = KafkaSettings { kafka_brokers: "127.0.0.1:1".to_owned(), ..world.kafka.clone() };
     let nobody = Arc::new(OrderPublisher::new(&nowhere).unwrap());
     world.place("garbage", Some(b"garbage")).await;
-    let (mut consumer, _stop) = world.consumer_with(world.database.store(), nobody);
-    let outcome = tokio::task::spawn_blocking(move || {
-        let started = std::time::Instant::now();
-        loop {
-            match consumer.step() {
-                Ok(0) if started.elapsed() < Duration::from_secs(60) => {}
-                other => {
-                    consumer.subscriber.close().unwrap();
-                    return other;
-                }
-            }
-        }
-    });
-    let outcome = outcome.await.unwrap();
+    let (consumer, _stop) = world.consumer_with(world.database.store(), nobody);
+    let outcome = World::first_step(consumer, Duration::from_secs(60)).await;
     assert!(matches!(outcome, Err(StepError::Log(_))), "nobody took the letter: {outcome:?}");
 
     world.consume(1).await;

@@ -42,6 +42,11 @@ pub struct LedgerSale {
 }
 
 impl LedgerSale {
+    /// Units that live orders hold; none, where more are left than the stock.
+    pub fn held(&self) -> Units {
+        self.sale.stock.saturating_sub(self.remaining)
+    }
+
     /// Units that live orders hold beyond the `sold` of the store: none, while nothing is on its way between
     /// the two.
     pub fn held_beyond(&self, sold: Units) -> i64 {

@@ -8,6 +8,7 @@ use super::UpkeepError;
 use crate::{
     ledger::{AdjustOutcome, LedgerSale, StockLedger},
     order::Units,
+    sale::Sale,
     store::{AdjustmentRequest, BeginAdjustment, OrderStore, StockChange, StoredSale},
 };
 
@@ -41,10 +42,8 @@ pub async fn realign(
     }
     let sale = &stored.sale.id;
     // Before anything is written: it is looked at again every moment, and each time would be a row for good.
-    let held = seen.sale.stock.saturating_sub(seen.remaining);
-    if held > stored.sale.stock {
-        tracing::error!(%sale, held, stock = stored.sale.stock, "live orders hold more than the store's stock");
-        return Ok(RealignOutcome::Short { held });
+    if seen.held() > stored.sale.stock {
+        return Ok(short(&stored.sale, seen.held()));
     }
     // An operator at work holds the lock, and the two sides differ because the work is under way.
     let Some(mut lock) = store.lock_sale(sale).await? else { return Ok(RealignOutcome::Busy) };
@@ -68,12 +67,15 @@ pub async fn realign(
             }
             AdjustOutcome::Stale { .. } => RealignOutcome::Realigned,
             AdjustOutcome::Absent | AdjustOutcome::Untrusted => RealignOutcome::NotLoaded,
-            AdjustOutcome::Short { held } | AdjustOutcome::Moved { held } => {
-                tracing::error!(%sale, held, stock = after.stock, "live orders hold more than the store's stock");
-                RealignOutcome::Short { held }
-            }
+            AdjustOutcome::Short { held } | AdjustOutcome::Moved { held } => short(&after, held),
         };
     }
     lock.release().await;
     Ok(done)
+}
+
+/// Says that live orders hold more than `stored`, the store's terms, have.
+fn short(stored: &Sale, held: Units) -> RealignOutcome {
+    tracing::error!(sale = %stored.id, held, stock = stored.stock, "live orders hold more than the store's stock");
+    RealignOutcome::Short { held }
 }

@@ -1,10 +1,11 @@
 //! A sale of its own for each test, and what tests say to the ledger.
 
 use deadpool_redis::redis;
+pub use seckill_core::testing::terms;
 use seckill_core::{
     ledger::{Reservation, ReserveOutcome, StockLedger, load::SwapOutcome},
-    order::{BuyerId, Goods, Order, OrderId, OrderRequest, Quantity, Units},
-    sale::{Sale, SaleId, SaleSwitch},
+    order::{BuyerId, Goods, Order, OrderId, OrderRequest, Quantity},
+    sale::{Sale, SaleId},
     testing::{patient_ledger, patient_redis},
 };
 
@@ -19,19 +20,6 @@ pub fn ledger() -> StockLedger {
 /// A raw connection, for doing to the ledger what no code of ours does.
 pub async fn raw() -> redis::aio::MultiplexedConnection {
     patient_redis(&redis_url()).await
-}
-
-/// Terms of a new sale that is open and has no limit.
-pub fn terms(stock: Units) -> Sale {
-    Sale {
-        id: SaleId::parse(&format!("test-{}", OrderId::fresh())).unwrap(),
-        title: "Test".into(),
-        stock,
-        per_buyer_limit: None,
-        opens_at: None,
-        closes_at: None,
-        switch: SaleSwitch::Open,
-    }
 }
 
 /// Loads `sale` with `orders` the way a rebuild does.
