@@ -63,7 +63,7 @@ pub enum LedgerError {
     /// The answer was lost: the command may have been done, or may still be.
     #[error("the ledger's answer was lost: {0}")]
     Unknown(RedisError),
-    /// It answered what no script of ours answers.
+    /// It answered what no script of ours answers, or a key is of a kind that no script of ours made.
     #[error("the ledger holds what it should not: {0}")]
     Corrupt(String),
 }
@@ -72,6 +72,8 @@ impl From<RedisError> for LedgerError {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse if !error.is_connection_refusal() => Self::Unknown(error),
+            // Of all that a server refuses, this alone is one sale's trouble: a key of it is somebody else's.
+            _ if error.code() == Some("WRONGTYPE") => Self::Corrupt(error.to_string()),
             _ => Self::Unavailable(error.to_string()),
         }
     }

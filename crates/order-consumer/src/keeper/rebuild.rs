@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use seckill_core::{
-    ledger::{ACCEPT_WITHIN, load::SwapOutcome},
+    ledger::{ACCEPT_WITHIN, LedgerError, load::SwapOutcome},
     sale::SaleId,
     store::StoredSale,
     upkeep::{Failures, relay},
@@ -27,8 +27,10 @@ use super::{Keeper, KeeperError};
 /// acknowledgement that was in time but is still on its way into the end offsets.
 const LAST_ACCEPTED: Duration = ACCEPT_WITHIN.saturating_add(Duration::from_secs(1));
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
-/// Most orders of an outbox that are published in one go.
-const OUTBOX_PAGE: usize = 100_000;
+/// Most orders of an outbox that are in memory at once; of the others there are the ids.
+const OUTBOX_PAGE: usize = 10_000;
+/// More than an outbox can hold.
+const ALL: usize = u32::MAX as usize;
 
 /// A sale under the epoch of this rebuild.
 struct Begun {
@@ -74,11 +76,27 @@ async fn begin(keeper: &Keeper, stored: &StoredSale) -> Result<Option<Begun>, Ke
     Ok(Some(Begun { sale: sale.clone(), epoch, first_load: taken.never_loaded }))
 }
 
+/// Publishes what has survived in a sale's outbox, as far as it can be read.
 async fn publish_survivors(keeper: &Keeper, sale: &SaleId) -> Result<(), KeeperError> {
-    let survivors = keeper.ledger.outbox(sale, Duration::ZERO, OUTBOX_PAGE).await?;
-    relay::publish(&keeper.publisher, &survivors).await?;
-    if !survivors.is_empty() {
-        tracing::info!(%sale, orders = survivors.len(), "published what had survived in the outbox");
+    let mut published = 0;
+    match publish_outbox(keeper, sale, &mut published).await {
+        Err(KeeperError::Ledger(LedgerError::Corrupt(why))) => {
+            tracing::error!(%sale, why, "what else was in the outbox cannot be read");
+        }
+        done => done?,
+    }
+    if published > 0 {
+        tracing::info!(%sale, orders = published, "published what had survived in the outbox");
+    }
+    Ok(())
+}
+
+async fn publish_outbox(keeper: &Keeper, sale: &SaleId, published: &mut usize) -> Result<(), KeeperError> {
+    let ids = keeper.ledger.outbox_ids(sale, Duration::ZERO, ALL).await?;
+    for page in ids.chunks(OUTBOX_PAGE) {
+        let survivors = keeper.ledger.outbox_orders(sale, page).await?;
+        relay::publish(&keeper.publisher, &survivors).await?;
+        *published += survivors.len();
     }
     Ok(())
 }

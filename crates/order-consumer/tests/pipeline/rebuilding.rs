@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use seckill_core::order::OrderStatus;
+use seckill_core::{
+    ledger::{LedgerError, OrderLookup},
+    order::{OrderId, OrderStatus},
+};
 
 use crate::world::{World, create_sale};
 
@@ -66,5 +69,66 @@ async fn p4_a_ledger_that_cannot_be_read_is_rebuilt() {
     world.damage("remaining", "a lot").await;
     world.keeper.rebuild_untrusted().await.unwrap();
     assert_eq!(world.ledger_sale().await.remaining, 5);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_key_that_is_somebody_elses_is_one_sales_trouble_and_costs_no_order() {
+    let mut world = World::open(10).await;
+    let first = world.sale.clone();
+    let mut spoilt = Vec::new();
+    for key in ["sale", "buyers", "orders", "outbox", "rebuild"] {
+        world.sale = create_sale(&world.store, &format!("{first}-{key}"), 10).await;
+        world.keeper.rebuild_untrusted().await.unwrap();
+        let bought = world.buy(3).await;
+        spoilt.push((key, world.sale.clone(), bought.order.id));
+    }
+    world.consume(spoilt.len()).await;
+    for (key, sale, _) in &spoilt {
+        world.sale = sale.clone();
+        if *key == "rebuild" {
+            world.lose_the_ledger().await;
+        }
+        world.spoil(key).await;
+    }
+    // Behind the others by its name.
+    world.sale = create_sale(&world.store, &format!("{first}-z"), 10).await;
+    world.keeper.rebuild_untrusted().await.unwrap();
+    assert_eq!(world.ledger_sale().await.remaining, 10);
+    world.lose_the_ledger().await;
+    for (key, sale, bought) in spoilt {
+        world.sale = sale;
+        assert_eq!(world.ledger_sale().await.remaining, 7, "{key}");
+        assert_eq!(world.status(bought).await, Some(OrderStatus::Confirmed), "{key}");
+        world.reserve(7).await;
+        world.lose_the_ledger().await;
+    }
+    world.sale = first;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_an_order_that_cannot_get_into_the_outbox_is_not_taken() {
+    let world = World::open(10).await;
+    world.spoil("outbox").await;
+    let ask = world.reservation(OrderId::fresh(), 1);
+    let failure = world.ledger.reserve(&world.sale, std::slice::from_ref(&ask)).await.unwrap_err();
+    assert!(matches!(failure, LedgerError::Unavailable(_)), "{failure:?}");
+    // Were it there, a retry of its key would be answered `accepted`, and it would never get into the log.
+    assert_eq!(world.ledger.order(&world.sale, ask.id).await.unwrap(), OrderLookup::Unknown);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_an_order_that_cannot_be_read_keeps_no_other_of_the_outbox_from_the_log() {
+    let world = World::open(10).await;
+    let (lost, kept) = (world.reserve(1).await, world.reserve(2).await);
+    world.damage_order(lost.order.id).await;
+    // As after a restart.
+    world.damage("fence", "another server").await;
+    let (rebuilt, ()) = futures_util::join!(world.keeper.rebuild_untrusted(), world.consume(1));
+    rebuilt.unwrap();
+    assert_eq!(world.status(kept.order.id).await, Some(OrderStatus::Confirmed));
+    assert_eq!(world.ledger_sale().await.remaining, 8);
     world.end().await;
 }

@@ -224,6 +224,13 @@ impl World {
         hset.query_async::<()>(&mut raw).await.unwrap();
     }
 
+    /// Writes something in place of an order's record that no script of ours does.
+    pub async fn damage_order(&self, id: OrderId) {
+        let mut hset = deadpool_redis::redis::cmd("HSET");
+        hset.arg(format!("seckill:{{{}}}:orders", self.sale)).arg(id.as_bytes()).arg("L spoilt");
+        hset.query_async::<()>(&mut raw().await).await.unwrap();
+    }
+
     /// Puts something in place of a key of the sale that no script of ours can work with.
     pub async fn spoil(&self, key: &str) {
         let mut set = deadpool_redis::redis::cmd("SET");

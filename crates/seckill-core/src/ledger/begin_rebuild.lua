@@ -9,6 +9,10 @@
 -- sale's is half of what Redis has room for.
 
 assert(#KEYS == 2 and #ARGV == 1, 'begin_rebuild: bad arity')
+for _, key in ipairs(KEYS) do
+  -- Somebody else's. What else there may be of the sale the swap throws away.
+  if redis.call('TYPE', key).ok ~= 'hash' then redis.call('UNLINK', key) end
+end
 local epoch = tonumber(ARGV[1])
 local begun = tonumber(redis.call('HGET', KEYS[2], 'epoch') or -1)
 local current = tonumber(redis.call('HGET', KEYS[1], 'epoch') or -1)

@@ -135,27 +135,57 @@ impl StockLedger {
         age: Duration,
         limit: usize,
     ) -> Result<Vec<LedgerOrder>, LedgerError> {
-        let keys = Keys::of(sale);
+        let ids = self.outbox_ids(sale, age, limit).await?;
+        self.outbox_orders(sale, &ids).await
+    }
+
+    /// The ids of what [`Self::outbox`] finds, and of those that hold no units any more.
+    pub async fn outbox_ids(
+        &self,
+        sale: &SaleId,
+        age: Duration,
+        limit: usize,
+    ) -> Result<Vec<OrderId>, LedgerError> {
+        let outbox = Keys::of(sale).outbox;
         let (now, age) =
             (self.now().await?.as_millisecond(), i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
         let (newest, to_come) = (now.saturating_sub(age), now.saturating_add(age));
-        let mut ids: Vec<Vec<u8>> = Vec::new();
+        let mut ids = Vec::new();
         // The sentinel's score is 0.
         for (from, to) in [("(0".to_owned(), newest.to_string()), (format!("({to_come}"), "+inf".to_owned())]
         {
             let mut range = cmd("ZRANGEBYSCORE");
-            range.arg(&keys.outbox).arg(from).arg(to).arg("LIMIT").arg(0).arg(limit - ids.len());
-            ids.extend(range.query_async::<Vec<Vec<u8>>>(&mut *self.connection().await?).await?);
+            range.arg(&outbox).arg(from).arg(to).arg("LIMIT").arg(0).arg(limit - ids.len());
+            let found: Vec<Vec<u8>> = range.query_async(&mut *self.connection().await?).await?;
+            ids.extend(found.iter().filter_map(|id| OrderId::from_slice(id)));
         }
+        Ok(ids)
+    }
+
+    /// The live orders among `ids`, all of the sale's outbox.
+    pub async fn outbox_orders(
+        &self,
+        sale: &SaleId,
+        ids: &[OrderId],
+    ) -> Result<Vec<LedgerOrder>, LedgerError> {
+        let orders_key = Keys::of(sale).orders;
         let mut orders = Vec::with_capacity(ids.len());
         for page in ids.chunks(PAGE) {
-            let records: Vec<Option<Vec<u8>>> =
-                cmd("HMGET").arg(&keys.orders).arg(page).query_async(&mut *self.connection().await?).await?;
-            for (id, record) in page.iter().zip(records) {
-                let (Some(id), Some(record)) = (OrderId::from_slice(id), record) else { continue };
-                let order = record::decode(sale, id, &record, true)?;
-                if order.state == RecordState::Live {
-                    orders.push(order);
+            let mut hmget = cmd("HMGET");
+            hmget.arg(&orders_key);
+            for id in page {
+                hmget.arg(id.as_bytes());
+            }
+            let records: Vec<Option<Vec<u8>>> = hmget.query_async(&mut *self.connection().await?).await?;
+            for (&id, record) in page.iter().zip(records) {
+                let Some(record) = record else { continue };
+                match record::decode(sale, id, &record, true) {
+                    Ok(order) if order.state == RecordState::Live => orders.push(order),
+                    Ok(_) => {}
+                    // It keeps no other from the log.
+                    Err(error) => {
+                        tracing::error!(%sale, order = %id, %error, "an order in the outbox cannot be read");
+                    }
                 }
             }
         }

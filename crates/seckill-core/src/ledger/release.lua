@@ -39,8 +39,9 @@ for i = 1, #ARGV, 3 do
 end
 
 if #records > 0 then
-  redis.call('HSET', ORDERS, unpack(records))
+  -- First the key that nothing was read of: were it none of ours, nothing must be written.
   redis.call('ZREM', OUTBOX, unpack(ids))
+  redis.call('HSET', ORDERS, unpack(records))
 end
 if returned > 0 then
   redis.call('HINCRBY', SALE, 'remaining', returned)

@@ -100,9 +100,10 @@ local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
 
   reply[4] = remaining
   if #records > 0 then
+    -- First the one key that nothing was read of: were it none of ours, nothing must be written.
+    redis.call('ZADD', OUTBOX, unpack(outbox))
     redis.call('HSET', SALE, 'remaining', string.format('%.0f', remaining))
     redis.call('HSET', ORDERS, unpack(records))
-    redis.call('ZADD', OUTBOX, unpack(outbox))
     local counts = {}
     for user, units in pairs(buyers) do
       counts[#counts + 1] = user

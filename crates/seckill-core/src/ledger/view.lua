@@ -10,8 +10,9 @@ assert(#KEYS == 4 and #ARGV == 0, 'view: bad arity')
 local fields = redis.call('HGETALL', KEYS[1])
 if #fields == 0 then return { 'absent' } end
 local trust = 'untrusted'
+-- Counted, not only looked for: what is not of its kind is an error here, and no sale that can be trusted.
 if stands(unpack(redis.call('HMGET', KEYS[1], 'fence', 'replid')))
-  and redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) == 3 then
+  and redis.call('HLEN', KEYS[2]) > 0 and redis.call('EXISTS', KEYS[3], KEYS[4]) == 2 then
   trust = 'trusted'
 end
 local time = redis.call('TIME')
