@@ -18,7 +18,11 @@ pub async fn run(store: OrderStore, ledger: StockLedger, owed: Arc<Notify>, shut
             () = tokio::time::sleep(SWEEP_EVERY) => {}
             () = shutdown.requested() => {}
         }
-        if let Err(error) = sweep(&store, &ledger).await {
+        let swept = tokio::select! {
+            swept = sweep(&store, &ledger) => swept,
+            () = shutdown.requested() => return,
+        };
+        if let Err(error) = swept {
             tracing::warn!(%error, "units of cancelled orders could not go back yet");
         }
     }

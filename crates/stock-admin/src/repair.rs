@@ -78,13 +78,7 @@ fn question(before: &Survey) -> String {
 
 /// Gives back the units that are owed.
 async fn give_back(all: &Surroundings, notes: &mut Notes) -> Result<(), Failure> {
-    let mut given = 0;
-    loop {
-        match sweep(&all.store, &all.ledger).await? {
-            0 => break,
-            settled => given += settled,
-        }
-    }
+    let given = sweep(&all.store, &all.ledger).await?;
     if given > 0 {
         let orders = counted(given, "cancelled or rejected order", "cancelled or rejected orders");
         notes.mended.push(format!("units of {orders} went back to the ledger"));

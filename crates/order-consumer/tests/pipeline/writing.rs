@@ -4,9 +4,12 @@ use std::{iter, mem, sync::Arc, time::Duration};
 
 use order_consumer::{consume::StepError, returns};
 use seckill_core::{
+    event::{OrderEvent, OrderEventKind},
+    ledger::ReserveOutcome,
     order::{OrderId, OrderStatus},
     order_log::OrderPublisher,
     settings::KafkaSettings,
+    store::IncomingEvent,
     testing::RunningProcess,
 };
 use secrecy::ExposeSecret;
@@ -208,6 +211,40 @@ async fn p4_a_ledger_that_takes_no_units_back_keeps_no_other_from_it() {
     let next = mem::replace(&mut world.sale, first);
     world.spoil("orders").await;
     assert!(returns::sweep(&world.store, &world.ledger).await.is_err(), "the first is spoilt");
+    let first = mem::replace(&mut world.sale, next);
+    assert_eq!(world.ledger_sale().await.remaining, 5);
+    world.lose_the_ledger().await;
+    world.sale = first;
+    world.end().await;
+}
+
+fn incoming(kind: OrderEventKind, taken: &ReserveOutcome) -> IncomingEvent {
+    let ReserveOutcome::Reserved(order) = taken else { panic!("{taken:?}") };
+    IncomingEvent::new(OrderEvent { kind, ..order.placed_event() }, b"{}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_however_many_units_wait_for_a_ledger_those_of_other_sales_go_back() {
+    let mut world = World::open(2_000).await;
+    let asks: Vec<_> = (0..1_100).map(|_| world.reservation(OrderId::fresh(), 1)).collect();
+    for page in asks.chunks(100) {
+        let taken = world.ledger.reserve(&world.sale, page).await.unwrap();
+        for kind in [OrderEventKind::Placed, OrderEventKind::Cancelled] {
+            let events: Vec<_> = taken.iter().map(|outcome| incoming(kind, outcome)).collect();
+            world.store.write_batch(&events).await.unwrap();
+        }
+    }
+    let next = create_sale(&world.store, &format!("{}-next", world.sale), 5).await;
+    world.keeper.rebuild_untrusted().await.unwrap();
+    let first = mem::replace(&mut world.sale, next);
+    world.cancel(&world.buy(4).await).await;
+    world.consume(2).await;
+
+    let next = mem::replace(&mut world.sale, first);
+    world.lose_the_ledger().await;
+    assert_eq!(returns::sweep(&world.store, &world.ledger).await.unwrap(), 1, "of the next");
+    world.keeper.rebuild_untrusted().await.unwrap();
+    assert_eq!(returns::sweep(&world.store, &world.ledger).await.unwrap(), asks.len(), "all of the first");
     let first = mem::replace(&mut world.sale, next);
     assert_eq!(world.ledger_sale().await.remaining, 5);
     world.lose_the_ledger().await;

@@ -1,6 +1,6 @@
 //! Single orders, and the units that are on their way back to the ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use diesel::{ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, SelectableHelper, dsl::delete};
 use diesel_async::RunQueryDsl;
@@ -57,12 +57,13 @@ impl OrderStore {
         session.settle(read).await
     }
 
-    /// At most `limit` orders whose units the ledger has not been told to take back yet.
-    pub async fn returns(&self, limit: u32) -> Result<Vec<Order>, StoreError> {
+    /// At most `limit` orders, of other sales than `except`, whose units the ledger has not been told to take back yet.
+    pub async fn returns(&self, except: &BTreeSet<SaleId>, limit: u32) -> Result<Vec<Order>, StoreError> {
         self.bounded(async {
             let mut session = self.session().await?;
             let query = stock_returns::table
                 .inner_join(orders::table.on(orders::id.eq(stock_returns::order_id)))
+                .filter(stock_returns::sale_id.ne_all(except.iter().map(SaleId::as_str)))
                 .order(stock_returns::order_id)
                 .limit(i64::from(limit))
                 .select(OrderRow::as_select());

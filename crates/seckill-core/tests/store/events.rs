@@ -1,5 +1,7 @@
 //! Sales and events to test with.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, ToSpan};
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
@@ -75,7 +77,8 @@ pub async fn status(store: &OrderStore, order: &Order) -> Option<OrderStatus> {
 }
 
 pub async fn returned_ids(store: &OrderStore) -> Vec<OrderId> {
-    let mut ids: Vec<OrderId> = store.returns(1_000).await.unwrap().iter().map(|order| order.id).collect();
+    let mut ids: Vec<OrderId> =
+        store.returns(&BTreeSet::new(), 1_000).await.unwrap().iter().map(|order| order.id).collect();
     ids.sort_unstable();
     ids
 }

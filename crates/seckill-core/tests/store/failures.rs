@@ -1,6 +1,9 @@
 //! What goes wrong is told apart by what can be done about it.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use seckill_core::{
     settings::SettingsError,
@@ -131,7 +134,7 @@ async fn a_value_that_the_database_never_takes_is_told_from_a_broken_database() 
     assert!(failure.is_about_the_data(), "{failure:?}");
 
     database.execute("DROP TABLE stock_returns").await;
-    let failure = store.returns(1).await.unwrap_err();
+    let failure = store.returns(&BTreeSet::new(), 1).await.unwrap_err();
     assert!(matches!(failure, StoreError::Query { code: Some(1146), .. }), "{failure:?}");
     assert!(!failure.is_about_the_data() && !failure.is_transient());
 }
