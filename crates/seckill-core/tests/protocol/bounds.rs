@@ -16,6 +16,8 @@ pub enum Sabotage {
     UnitsBackOnTimeout,
     /// (d) `reserve.lua` decides without comparing the fence with the server.
     NoFence,
+    /// The fence is the server alone, without its history of writes.
+    NoHistory,
     /// (e) `reserve.lua` takes units for an order that it already has a record of.
     RecordIgnored,
     /// `reserve.lua` does not count what a buyer holds.

@@ -1,6 +1,7 @@
 //! What happens to Redis.
 
 use super::{
+    bounds::{Bounds, Sabotage},
     ledger::Contents,
     state::{State, only_if, spend},
 };
@@ -14,6 +15,9 @@ pub enum Fault {
     Restart,
     /// A restart, or a failover, with the older copy.
     RollBack,
+    /// A failover to the older copy and back: the server that was the ledger before is given the copy's data and is the
+    /// ledger again. It was not restarted, so its `run_id` is the old one.
+    FailBack,
     /// `FLUSHALL`: everything is lost, the server and its history stay.
     Flush,
     /// One key is lost.
@@ -33,10 +37,11 @@ pub enum Key {
 }
 
 /// All faults.
-pub const FAULTS: [Fault; 10] = [
+pub const FAULTS: [Fault; 11] = [
     Fault::Copy,
     Fault::Restart,
     Fault::RollBack,
+    Fault::FailBack,
     Fault::Flush,
     Fault::LoseKey(Key::Sale),
     Fault::LoseKey(Key::Buyers),
@@ -47,7 +52,7 @@ pub const FAULTS: [Fault; 10] = [
 ];
 
 /// Lets `fault` happen; none: it cannot now.
-pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
+pub fn strike(state: &mut State, fault: Fault, bounds: &Bounds) -> Option<()> {
     match fault {
         Fault::Copy => {
             only_if(state.left.ledger_faults > 0)?;
@@ -62,6 +67,15 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
             let copy = state.copy.take()?;
             spend(&mut state.left.ledger_faults)?;
             restart(state, copy);
+        }
+        Fault::FailBack => {
+            let copy = state.copy.take()?;
+            spend(&mut state.left.ledger_faults)?;
+            if bounds.lacks(Sabotage::NoHistory) {
+                state.ledger.holds = copy;
+            } else {
+                restart(state, copy);
+            }
         }
         Fault::Flush => {
             spend(&mut state.left.ledger_faults)?;
@@ -92,6 +106,10 @@ pub fn strike(state: &mut State, fault: Fault) -> Option<()> {
 
 fn restart(state: &mut State, contents: Contents) {
     state.ledger.restart_with(contents);
+    // Another server's, from here on.
+    if let Some(copy) = &mut state.copy {
+        copy.disown();
+    }
     for request in &mut state.requests {
         // It was on its way to a server that is no more.
         request.late_call = false;

@@ -9,8 +9,8 @@ use super::{
 /// A Redis server.
 ///
 /// Of fences (`run_id` and `master_replid`) all that matters is whether one that was written down is that of the server
-/// that runs now: a restarted server, another one after a failover, and one that was demoted and is promoted again never
-/// has an old one. So here it is a yes or no.
+/// that runs now, in the history that it goes on with: a restarted server, another one after a failover, and one that was
+/// demoted and is promoted again never has an old one. So here it is a yes or no.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
     /// Its keys.
@@ -31,6 +31,18 @@ pub struct Contents {
     pub outbox: Option<Orders>,
     /// `…:rebuild`: the rebuild under way.
     pub rebuild: Option<Rebuild>,
+}
+
+impl Contents {
+    /// What they say of servers is of another one.
+    pub fn disown(&mut self) {
+        if let Some(sale) = &mut self.sale {
+            sale.fence = false;
+        }
+        if let Some(rebuild) = &mut self.rebuild {
+            rebuild.here = false;
+        }
+    }
 }
 
 /// The hash of the sale.
@@ -113,15 +125,10 @@ impl Ledger {
         sale.is_some_and(|sale| sale.fence) && buyers.is_some() && orders.is_some() && outbox.is_some()
     }
 
-    /// A server that has just been started holds `contents`: what they say of servers is of another one.
+    /// A server that has just been started, or goes on with another history, holds `contents`.
     pub fn restart_with(&mut self, contents: Contents) {
         self.holds = contents;
-        if let Some(sale) = &mut self.holds.sale {
-            sale.fence = false;
-        }
-        if let Some(rebuild) = &mut self.holds.rebuild {
-            rebuild.here = false;
-        }
+        self.holds.disown();
     }
 
     /// `reserve.lua`.

@@ -87,7 +87,7 @@ impl Protocol {
             Step::Keeper(number, step) => keeper::take(state, number, step, bounds),
             Step::Operator(step) => operator::take(state, step, bounds),
             Step::Import(step) => import::take(state, step, bounds),
-            Step::Fault(fault) => faults::strike(state, fault),
+            Step::Fault(fault) => faults::strike(state, fault, bounds),
         }
     }
 }

@@ -45,6 +45,11 @@ fn d_p2_falls_without_the_fence() {
 }
 
 #[test]
+fn p2_falls_when_the_fence_is_the_server_without_its_history() {
+    falls(without(&[Sabotage::NoHistory], LEDGER_LOST), P2);
+}
+
+#[test]
 fn e_p3_and_p4_fall_without_the_idempotency_record() {
     falls(without(&[Sabotage::RecordIgnored], Bounds::CALM), P3_ANSWER);
     falls(without(&[Sabotage::RecordIgnored], Bounds { stock: 2, ..Bounds::CALM }), P4_LEDGER);
