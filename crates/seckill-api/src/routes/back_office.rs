@@ -175,9 +175,13 @@ fn page_size(text: &str) -> Result<u32, Problem> {
     })
 }
 
+/// The first millisecond of the year 0, with which the store's times begin.
+const FIRST_TIME: i64 = -62_167_219_200_000;
+
 fn place(text: &str) -> Option<OrderCursor> {
     let (created, id) = text.split_once('.')?;
-    let created = Timestamp::from_millisecond(created.parse().ok()?).ok()?;
+    let created = created.parse().ok().filter(|created| *created >= FIRST_TIME)?;
+    let created = Timestamp::from_millisecond(created).ok()?;
     Some(OrderCursor { created, id: OrderId::parse(id)? })
 }
 
@@ -213,5 +217,11 @@ mod tests {
         ] {
             assert_eq!(Paging::of(query).unwrap_err().code(), Code::MalformedRequest, "{query}");
         }
+        let id = OrderId::fresh();
+        let first: Timestamp = "0000-01-01T00:00:00Z".parse().unwrap();
+        let cursor = |created: i64| format!("cursor={created}.{id}");
+        assert!(Paging::of(&cursor(first.as_millisecond())).is_ok());
+        let earlier = Paging::of(&cursor(first.as_millisecond() - 1)).unwrap_err();
+        assert_eq!(earlier.code(), Code::MalformedRequest, "the store has no such time");
     }
 }

@@ -58,6 +58,9 @@ const API_DOCS_FILES: [File; 2] = [file!("api-docs.js", JAVASCRIPT), file!("icon
 /// What is served of Swagger UI.
 const SWAGGER_FILES: [(&str, &str); 2] = [("swagger-ui.css", CSS), ("swagger-ui-bundle.js", JAVASCRIPT)];
 
+/// Their contents: the answers to however many slow readers share them.
+static SWAGGER_CONTENTS: LazyLock<[Bytes; 2]> =
+    LazyLock::new(|| SWAGGER_FILES.map(|(name, _)| vendored(name)));
 static OPENAPI: LazyLock<Bytes> = LazyLock::new(|| description::json().into());
 
 pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
@@ -104,11 +107,16 @@ async fn api_docs_file(request: HttpRequest) -> Result<HttpResponse, Problem> {
     if let Some(ours) = find(&API_DOCS_FILES, name) {
         return Ok(ours);
     }
-    let (_, media_type) =
-        SWAGGER_FILES.iter().find(|(known, _)| *known == name).ok_or_else(Problem::not_found)?;
+    let mut files = SWAGGER_FILES.iter().zip(&*SWAGGER_CONTENTS);
+    let ((_, media_type), contents) =
+        files.find(|((known, _), _)| *known == name).ok_or_else(Problem::not_found)?;
+    Ok(page(media_type, SWAGGER, contents.clone()))
+}
+
+/// A file of Swagger UI.
+fn vendored(name: &str) -> Bytes {
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).ok().flatten();
-    let file = file.expect("the file is one that Swagger UI has");
-    Ok(page(media_type, SWAGGER, file.bytes.into_owned()))
+    file.expect("the file is one that Swagger UI has").bytes.into_owned().into()
 }
 
 fn find(files: &[File], name: &str) -> Option<HttpResponse> {
@@ -148,9 +156,8 @@ mod tests {
 
     #[test]
     fn the_files_of_swagger_ui_are_in_the_binary() {
-        for (name, _) in SWAGGER_FILES {
-            let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).unwrap();
-            assert!(file.is_some_and(|file| file.bytes.len() > 100_000), "{name}");
+        for ((name, _), contents) in SWAGGER_FILES.iter().zip(&*SWAGGER_CONTENTS) {
+            assert!(contents.len() > 100_000, "{name}");
         }
     }
 }
