@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
+use futures_util::future::{self, try_join_all};
 use mimalloc::MiMalloc;
 use order_consumer::{
     consume::Consumer,
@@ -57,6 +58,9 @@ struct Settings {
     log: LogSettings,
     #[command(flatten)]
     traces: TraceSettings,
+    /// Members of the consumer group in this process, each with a connection to MySQL and its share of the partitions
+    #[arg(long, env = "SECKILL_WRITERS", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    writers: u8,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "SECKILL_LISTEN", default_value = "0.0.0.0:3001", value_parser = listen_address)]
     listen: SocketAddr,
@@ -125,14 +129,21 @@ async fn run(
     let server_handle = server.handle();
     actix_web::rt::spawn(server);
 
-    let consumer = Consumer::new(
-        OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
-        OrderStore::connect(database, StoreOptions::default())?,
-        publisher.clone(),
-        owed.clone(),
-        stopping.clone(),
-    )?;
-    let writing = tokio::task::spawn_blocking(move || consumer.run());
+    let mut writers = Vec::new();
+    for _ in 0..settings.writers {
+        writers.push(Consumer::new(
+            OrderSubscriber::new(&settings.kafka, &settings.group).map_err(SettingsError::from)?,
+            OrderStore::connect(database, StoreOptions::default())?,
+            publisher.clone(),
+            owed.clone(),
+            stopping.clone(),
+        )?);
+    }
+    let writing = writers.into_iter().map(|writer| tokio::task::spawn_blocking(|| writer.run()));
+    // Until all have ended, or one has failed.
+    let writing = try_join_all(
+        writing.map(async |writer| writer.await.context("a writer panicked")?.context("a writer failed")),
+    );
     let returning = actix_web::rt::spawn(returns::run(store.clone(), ledger.clone(), owed, stopping.clone()));
     let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };
     let keeping = actix_web::rt::spawn(keeper.run(stopping.clone()));
@@ -148,14 +159,13 @@ async fn run(
         written = &mut writing => Some(written),
     };
     stop.request();
-    shutdown::drain("the keeper", Duration::from_secs(2), futures_util::future::join(returning, keeping))
-        .await;
+    shutdown::drain("the keeper", Duration::from_secs(2), future::join(returning, keeping)).await;
     if let Err(error) = publisher.flush(Duration::from_secs(2)).await {
         tracing::error!(%error, "some events were not acknowledged; the next keeper publishes them again");
     }
     server_handle.stop(true).await;
     match written {
-        Some(written) => written.context("the writer panicked")?.context("the writer failed"),
-        None => anyhow::bail!("the writer did not stop in time"),
+        Some(written) => written.map(drop),
+        None => anyhow::bail!("a writer did not stop in time"),
     }
 }

@@ -6,7 +6,7 @@ const BINARY: Binary = Binary(env!("CARGO_BIN_EXE_order-consumer"));
 
 #[test]
 fn every_setting_is_a_flag_and_a_variable_with_its_default() {
-    let own = [("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]")];
+    let own = [("--writers", "SECKILL_WRITERS", "2]"), ("--listen", "SECKILL_LISTEN", "0.0.0.0:3001]")];
     assert_settings(&BINARY.help(), &[&SHARED_SETTINGS[..], &TRACE_SETTINGS, &own].concat());
 }
 
@@ -18,6 +18,7 @@ fn p6_a_bad_value_is_one_line_that_names_its_variable_and_exit_code_64() {
         ("KAFKA_BROKERS", "hunter2"),
         ("SECKILL_DEAD_LETTER_TOPIC", "seckill.orders"),
         ("SECKILL_LISTEN", "localhost"),
+        ("SECKILL_WRITERS", "0"),
     ] {
         // Whatever else happens there, it must not take a port that somebody uses.
         let arguments: &[&str] =
