@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
+use actix_http::{HttpService, Protocol};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::{Server, ServerHandle},
+    App,
+    dev::{AppConfig, Server, ServerHandle, fn_service},
+    rt::net::TcpStream,
     web::Data,
 };
 use seckill_core::{
@@ -22,13 +25,20 @@ use seckill_core::{
 use tokio::task::JoinHandle;
 
 pub use crate::services::Parts;
-use crate::{door::Door, measures::HttpMeasures, routes, services::Services, settings::LimitSettings};
+use crate::{
+    connection::Bounded, door::Door, measures::HttpMeasures, routes, services::Services,
+    settings::LimitSettings,
+};
 
 /// How long the head of a request may take, from the first byte or the connection's start. Later than that,
 /// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
 /// answered by the HTTP machinery itself, with the bare status, and closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long nothing may be answered on a connection. One at rest is closed before that, nothing that is asked takes as
+/// long, and event streams say something every few seconds: only half a request is left.
+const SILENT_AT_MOST: Duration = KEEP_ALIVE.saturating_add(HEAD_WITHIN);
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 const BACKLOG: u32 = 4096;
 
 /// At a stop: how long requests under way may take. An order takes at most `ACCEPT_WITHIN`.
@@ -64,20 +74,36 @@ impl Api {
             None => std::thread::available_parallelism()?.get(),
         };
         let (door, listener) = Door::open(listen, BACKLOG)?;
-        let server = HttpServer::new(move || {
-            App::new()
+        let address = listener.local_addr()?;
+        let server = Server::build()
+            .workers(workers)
+            .max_concurrent_connections(limits.max_connections.get())
+            .shutdown_timeout(FINISH_REQUESTS_WITHIN.as_secs())
+            .disable_signals();
+        let ending = server.graceful_shutdown_signal();
+        // What `HttpServer` does, for streams of our own.
+        let server = server.listen("http", listener, move || {
+            let app = App::new()
                 .app_data(services.admin.clone())
                 .app_data(services.clone())
-                .configure(|config| routes::configure(config, &measures))
-        })
-        .workers(workers)
-        .max_connections(limits.max_connections.get())
-        .client_request_timeout(HEAD_WITHIN)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(FINISH_REQUESTS_WITHIN.as_secs())
-        .disable_signals()
-        .listen(listener)?;
-        let address = server.addrs()[0];
+                .configure(|config| routes::configure(config, &measures));
+            let ending = ending.clone();
+            let http = HttpService::build()
+                .client_request_timeout(HEAD_WITHIN)
+                .client_disconnect_timeout(DISCONNECT_WITHIN)
+                .keep_alive(KEEP_ALIVE)
+                .local_addr(address)
+                .graceful_shutdown_signal(move || {
+                    let ending = ending.clone();
+                    async move { ending.notified().await }
+                })
+                .finish(map_config(app.into_factory(), |()| AppConfig::default()));
+            fn_service(async |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                Ok((Bounded::new(stream, SILENT_AT_MOST), Protocol::Http1, peer))
+            })
+            .and_then(http)
+        })?;
         let lame_duck = limits.lame_duck();
         Ok(Self { server: server.run(), address, door, stopping, streams, lame_duck, publisher, purchases })
     }

@@ -3,6 +3,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`app`] | building, running and stopping the server |
+//! | `door`, `connection` | who comes in, and for how long |
 //! | `services` | what it is made of, for its handlers |
 //! | [`purchase`] | the use case: reserve → publish → settle → answer |
 //! | [`cancellation`] | the use case of taking an order back |
@@ -28,6 +29,7 @@ pub mod back_office_body;
 pub mod body;
 pub mod cancellation;
 pub mod client_address;
+mod connection;
 pub mod description;
 mod door;
 pub mod feed;

@@ -177,3 +177,22 @@ async fn p6_connections_beyond_the_limit_wait_for_a_place() {
     api.stop().await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_half_a_request_does_not_hold_a_connection_that_was_kept() {
+    let world = World::open(1).await;
+    let mut connection = TcpStream::connect(world.api.address).await.unwrap();
+    connection.write_all(b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    assert!(is_answered(&mut connection).await);
+    // The server's own limits are of a connection's first head, and of one that says nothing.
+    connection.write_all(b"GET /livez HTTP/1.1\r\nx: ").await.unwrap();
+    let answered = Instant::now();
+    let given_up = async {
+        while connection.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    };
+    timeout(Duration::from_secs(100), given_up).await.expect("it is given up");
+    assert!(answered.elapsed() > Duration::from_secs(79), "not before a connection at rest would be");
+    world.end().await;
+}
