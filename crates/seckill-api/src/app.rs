@@ -36,7 +36,7 @@ use crate::{
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long nothing may be answered on a connection. One at rest is closed before that, nothing that is asked takes as
-/// long, and event streams say something every few seconds: only half a request is left.
+/// long, and an event stream that has nothing to tell says so more often: only half a request is left.
 const SILENT_AT_MOST: Duration = KEEP_ALIVE.saturating_add(HEAD_WITHIN);
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 const BACKLOG: u32 = 4096;

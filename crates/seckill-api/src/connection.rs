@@ -15,26 +15,29 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// A stream whose reading fails once nothing has been written to it for so long.
+/// A stream whose reading fails once nothing has been written to it for so long: since what was written last, or since
+/// the first that was read after it.
 pub struct Bounded<S> {
     stream: S,
     silence: Duration,
-    written: Instant,
-    /// Looks at `written` when it rings, and is set anew then: not for each request.
+    since: Instant,
+    was_answered: bool,
+    /// Looks at `since` when it rings, and is set anew then: not for each request.
     alarm: Pin<Box<Sleep>>,
 }
 
 impl<S> Bounded<S> {
     /// `stream`, to which something must be written at least every `silence`.
     pub fn new(stream: S, silence: Duration) -> Self {
-        let written = Instant::now();
-        Self { stream, silence, written, alarm: Box::pin(sleep_until(written + silence)) }
+        let since = Instant::now();
+        let alarm = Box::pin(sleep_until(since + silence));
+        Self { stream, silence, since, was_answered: true, alarm }
     }
 
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.alarm.as_mut().poll(context));
-            let due = self.written + self.silence;
+            let due = self.since + self.silence;
             if due <= Instant::now() {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
@@ -42,9 +45,15 @@ impl<S> Bounded<S> {
         }
     }
 
-    fn note(&mut self, written: &Poll<io::Result<usize>>) {
+    fn note_read(&mut self) {
+        if self.was_answered {
+            (self.since, self.was_answered) = (Instant::now(), false);
+        }
+    }
+
+    fn note_written(&mut self, written: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(1..)) = written {
-            self.written = Instant::now();
+            (self.since, self.was_answered) = (Instant::now(), true);
         }
     }
 }
@@ -55,8 +64,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if read.is_pending() { self.poll_silence(context).map(Err) } else { read }
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(context, buffer) {
+            Poll::Pending => return self.poll_silence(context).map(Err),
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => self.note_read(),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -67,7 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(&written);
+        self.note_written(&written);
         written
     }
 
@@ -77,7 +92,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note(&written);
+        self.note_written(&written);
         written
     }
 
@@ -96,38 +111,56 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::timeout,
+    };
 
     use super::*;
 
     const SILENCE: Duration = Duration::from_secs(80);
 
+    /// `client` asks, and is answered after `pause`, in which the server goes on reading.
+    async fn exchange(client: &mut DuplexStream, server: &mut Bounded<DuplexStream>, pause: Duration) {
+        client.write_all(b"ask").await.unwrap();
+        server.read_exact(&mut [0; 3]).await.unwrap();
+        let hung_up = timeout(pause, server.read_u8()).await;
+        assert!(hung_up.is_err(), "{hung_up:?}");
+        server.write_all(b"answer").await.unwrap();
+        client.read_exact(&mut [0; 6]).await.unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn p6_who_trickles_half_a_request_is_given_up_and_who_is_answered_is_not() {
+    async fn p6_who_trickles_half_a_request_is_given_up() {
         let (mut client, server) = duplex(64);
         let mut server = Bounded::new(server, SILENCE);
-        let began = Instant::now();
-        for _ in 0..3 {
-            client.write_all(b"ask").await.unwrap();
-            server.read_exact(&mut [0; 3]).await.unwrap();
-            tokio::time::sleep(SILENCE * 3 / 4).await;
-            server.write_all(b"answer").await.unwrap();
-        }
+        exchange(&mut client, &mut server, Duration::ZERO).await;
         let answered = Instant::now();
-        assert!(answered - began > SILENCE * 2);
         let trickle = tokio::spawn(async move {
             while client.write_all(b"x").await.is_ok() {
                 tokio::time::sleep(Duration::from_secs(7)).await;
             }
         });
         let given_up = loop {
-            if let Err(error) = server.read_exact(&mut [0; 1]).await {
+            if let Err(error) = server.read_u8().await {
                 break error;
             }
         };
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
-        assert_eq!((Instant::now() - answered).as_secs(), SILENCE.as_secs());
+        assert_eq!(answered.elapsed().as_secs(), SILENCE.as_secs());
         drop(server);
         trickle.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_answered_has_as_long_for_each_request_whatever_was_before_it() {
+        let (mut client, server) = duplex(64);
+        let mut server = Bounded::new(server, SILENCE);
+        for _ in 0..3 {
+            // At rest for a while, and then the answer takes another.
+            let nothing = timeout(SILENCE * 3 / 4, server.read_u8()).await;
+            assert!(nothing.is_err(), "{nothing:?}");
+            exchange(&mut client, &mut server, SILENCE * 3 / 4).await;
+        }
     }
 }
