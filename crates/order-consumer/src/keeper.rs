@@ -93,14 +93,9 @@ impl Keeper {
     pub async fn rebuild_untrusted(&self) -> Result<(), KeeperError> {
         let mut untrusted = Vec::new();
         for sale in self.store.sales().await? {
-            match self.ledger.sale(&sale.sale.id).await {
-                Ok(SaleLookup::Trusted(_)) => {}
-                Ok(SaleLookup::Untrusted | SaleLookup::Absent) => untrusted.push(sale),
-                Err(LedgerError::Corrupt(why)) => {
-                    tracing::error!(sale = %sale.sale.id, why, "the ledger cannot be read: rebuilding it");
-                    untrusted.push(sale);
-                }
-                Err(error) => return Err(error.into()),
+            match self.ledger.sale(&sale.sale.id).await? {
+                SaleLookup::Trusted(_) => {}
+                SaleLookup::Untrusted | SaleLookup::Absent => untrusted.push(sale),
             }
         }
         if untrusted.is_empty() { Ok(()) } else { rebuild::rebuild(self, &untrusted).await }
@@ -111,7 +106,14 @@ impl Keeper {
         let mut failures = Failures::default();
         for (stored, ledger) in self.trusted_sales().await? {
             let sale = &stored.sale.id;
-            failures.note(sale, relay::publish_stale(self, &ledger).await);
+            let relayed = match relay::publish_stale(self, &ledger).await {
+                Err(KeeperError::Ledger(LedgerError::Corrupt(why))) => {
+                    tracing::error!(%sale, why, "a ledger with such orders is not to be trusted");
+                    rebuild::begin(self, &stored).await.map(drop)
+                }
+                relayed => relayed,
+            };
+            failures.note(sale, relayed);
             let realigned = realign::realign(&self.store, &self.ledger, (&stored, &ledger), "keeper").await;
             failures.note(sale, realigned);
         }
@@ -122,10 +124,9 @@ impl Keeper {
     async fn trusted_sales(&self) -> Result<Vec<(StoredSale, LedgerSale)>, KeeperError> {
         let mut sales = Vec::new();
         for stored in self.store.sales().await? {
-            match self.ledger.sale(&stored.sale.id).await {
-                Ok(SaleLookup::Trusted(ledger)) => sales.push((stored, ledger)),
-                Ok(SaleLookup::Untrusted | SaleLookup::Absent) | Err(LedgerError::Corrupt(_)) => {}
-                Err(error) => return Err(error.into()),
+            match self.ledger.sale(&stored.sale.id).await? {
+                SaleLookup::Trusted(ledger) => sales.push((stored, ledger)),
+                SaleLookup::Untrusted | SaleLookup::Absent => {}
             }
         }
         Ok(sales)

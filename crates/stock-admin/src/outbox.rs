@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seckill_core::{
-    ledger::{LedgerOrder, SaleLookup},
+    ledger::{LedgerError, LedgerOrder, SaleLookup},
     sale::SaleId,
     upkeep::relay,
 };
@@ -22,7 +22,13 @@ pub async fn list(all: &Surroundings, only: Option<&SaleId>, limit: usize) -> Re
     let (mut entries, mut in_all) = (Vec::new(), 0);
     for stored in all.sales(only).await? {
         let sale = &stored.sale.id;
-        let found = all.ledger.outbox(sale, Duration::ZERO, limit).await?;
+        let found = match all.ledger.outbox(sale, Duration::ZERO, limit).await {
+            Err(LedgerError::Corrupt(why)) => {
+                tracing::warn!(%sale, why, "an outbox cannot be read");
+                Vec::new()
+            }
+            found => found?,
+        };
         // What survives in a ledger that is not trusted is shown, but nothing vouches for its number.
         in_all += match all.ledger.sale(sale).await? {
             SaleLookup::Trusted(ledger) => ledger.outbox,
@@ -58,15 +64,9 @@ pub async fn publish(all: &Surroundings, only: Option<&SaleId>) -> Result<Report
     let (mut orders, mut json) = (0, Vec::new());
     for stored in bar.wrap_iter(sales.into_iter()) {
         let (sale, mut of_sale) = (stored.sale.id, 0);
-        loop {
-            let page = relay::publish_stale(&all.ledger, &publisher, &sale).await;
-            let page = page.map_err(|error| so_far(error.into(), orders + of_sale))?;
-            of_sale += page;
-            if page < relay::LIMIT {
-                break;
-            }
-        }
+        let outcome = relay::publish_stale(&all.ledger, &publisher, &sale, &mut of_sale).await;
         orders += of_sale;
+        outcome.map_err(|error| so_far(error.into(), orders))?;
         json.push(json!({ "sale": sale, "published": of_sale }));
     }
     let text = format!(

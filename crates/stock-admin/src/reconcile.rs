@@ -10,7 +10,7 @@ use std::{
 
 use seckill_core::{
     event::{OrderEvent, OrderEventKind},
-    ledger::{RecordState, SaleLookup},
+    ledger::{LedgerError, RecordState, SaleLookup},
     order::{OrderId, Units},
     sale::SaleId,
 };
@@ -120,7 +120,8 @@ impl Survey {
     }
 }
 
-/// The count of a sale, repeated until it adds up or keeps the same drift; none if the ledger has none.
+/// The count of a sale, repeated until it adds up or keeps the same drift; none if the ledger has none that can be
+/// read.
 async fn settled_count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failure> {
     let mut last: Option<Count> = None;
     for _ in 0..COUNTS {
@@ -142,7 +143,13 @@ async fn count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failu
             live.insert(found.order.id, found.order.quantity.units());
         }
     });
-    visit.await?;
+    match visit.await {
+        Err(LedgerError::Corrupt(why)) => {
+            tracing::warn!(%sale, why, "an order in the ledger cannot be read");
+            return Ok(None);
+        }
+        visited => visited?,
+    }
     let outbox: HashSet<OrderId> = all
         .ledger
         .outbox(sale, Duration::ZERO, OUTBOX_LIMIT)

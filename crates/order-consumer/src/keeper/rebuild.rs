@@ -29,11 +29,9 @@ const LAST_ACCEPTED: Duration = ACCEPT_WITHIN.saturating_add(Duration::from_secs
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 /// Most orders of an outbox that are in memory at once; of the others there are the ids.
 const OUTBOX_PAGE: usize = 10_000;
-/// More than an outbox can hold.
-const ALL: usize = u32::MAX as usize;
 
 /// A sale under the epoch of this rebuild.
-struct Begun {
+pub struct Begun {
     sale: SaleId,
     epoch: u64,
     first_load: bool,
@@ -62,8 +60,8 @@ pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), Keeper
     failures.end()
 }
 
-/// None: the sale is not there any more, or another rebuild of it has begun.
-async fn begin(keeper: &Keeper, stored: &StoredSale) -> Result<Option<Begun>, KeeperError> {
+/// Takes the fence off. None: the sale is not there any more, or another rebuild of it has begun.
+pub async fn begin(keeper: &Keeper, stored: &StoredSale) -> Result<Option<Begun>, KeeperError> {
     let sale = &stored.sale.id;
     let Some(taken) = keeper.store.take_rebuild_epoch(sale).await? else { return Ok(None) };
     let epoch = taken.epoch;
@@ -92,9 +90,9 @@ async fn publish_survivors(keeper: &Keeper, sale: &SaleId) -> Result<(), KeeperE
 }
 
 async fn publish_outbox(keeper: &Keeper, sale: &SaleId, published: &mut usize) -> Result<(), KeeperError> {
-    let ids = keeper.ledger.outbox_ids(sale, Duration::ZERO, ALL).await?;
+    let ids = keeper.ledger.outbox_ids(sale, Duration::ZERO).await?;
     for page in ids.chunks(OUTBOX_PAGE) {
-        let survivors = keeper.ledger.outbox_orders(sale, page).await?;
+        let (survivors, _) = keeper.ledger.outbox_orders(sale, page).await?;
         relay::publish(&keeper.publisher, &survivors).await?;
         *published += survivors.len();
     }

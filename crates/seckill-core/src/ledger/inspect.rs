@@ -1,6 +1,10 @@
 //! Reading the ledger: a sale, an order, the outbox, the live orders.
 
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+    time::Duration,
+};
 
 use deadpool_redis::redis::{Script, cmd};
 use jiff::Timestamp;
@@ -19,6 +23,8 @@ static FIND: LazyLock<Script> = LazyLock::new(|| fenced(include_str!("find.lua")
 
 /// How many records are read at once.
 const PAGE: usize = 500;
+/// How many entries of an outbox are scanned at once.
+const SCAN: usize = 5_000;
 
 /// A sale as the ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +56,8 @@ impl LedgerSale {
     /// Units that live orders hold beyond the `sold` of the store: none, while nothing is on its way between
     /// the two.
     pub fn held_beyond(&self, sold: Units) -> i64 {
-        let held = i64::try_from(self.sale.stock - self.remaining).unwrap_or(i64::MAX);
-        held.saturating_sub_unsigned(sold)
+        let stock = i64::try_from(self.sale.stock).unwrap_or(i64::MAX);
+        stock.saturating_sub_unsigned(self.remaining).saturating_sub_unsigned(sold)
     }
 }
 
@@ -98,8 +104,18 @@ impl StockLedger {
         Timestamp::new(seconds, micros * 1000).map_err(|_| unexpected("a time out of range"))
     }
 
-    /// What the ledger has of a sale.
+    /// What the ledger has of a sale. What cannot be read is not to be trusted.
     pub async fn sale(&self, sale: &SaleId) -> Result<SaleLookup, LedgerError> {
+        match self.read_sale(sale).await {
+            Err(LedgerError::Corrupt(why)) => {
+                tracing::error!(%sale, why, "the ledger cannot be read: the sale must be rebuilt");
+                Ok(SaleLookup::Untrusted)
+            }
+            read => read,
+        }
+    }
+
+    async fn read_sale(&self, sale: &SaleId) -> Result<SaleLookup, LedgerError> {
         let mut reply = Reply::new(self.run(&VIEW, sale, &[] as &[&str]).await?);
         match reply.text()?.as_str() {
             "absent" => Ok(SaleLookup::Absent),
@@ -128,28 +144,15 @@ impl StockLedger {
     /// it since a moment that has yet to come, by more than `age`, for then the clock was set back.
     ///
     /// Asks no fence: what survived in a ledger that lost something is still worth publishing. Entries of
-    /// orders that hold no units any more are left out.
+    /// orders that hold no units any more, or cannot be read, are left out.
     pub async fn outbox(
         &self,
         sale: &SaleId,
         age: Duration,
         limit: usize,
     ) -> Result<Vec<LedgerOrder>, LedgerError> {
-        let ids = self.outbox_ids(sale, age, limit).await?;
-        self.outbox_orders(sale, &ids).await
-    }
-
-    /// The ids of what [`Self::outbox`] finds, and of those that hold no units any more.
-    pub async fn outbox_ids(
-        &self,
-        sale: &SaleId,
-        age: Duration,
-        limit: usize,
-    ) -> Result<Vec<OrderId>, LedgerError> {
         let outbox = Keys::of(sale).outbox;
-        let (now, age) =
-            (self.now().await?.as_millisecond(), i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
-        let (newest, to_come) = (now.saturating_sub(age), now.saturating_add(age));
+        let (newest, to_come) = self.reach(age).await?;
         let mut ids = Vec::new();
         // The sentinel's score is 0.
         for (from, to) in [("(0".to_owned(), newest.to_string()), (format!("({to_come}"), "+inf".to_owned())]
@@ -159,17 +162,47 @@ impl StockLedger {
             let found: Vec<Vec<u8>> = range.query_async(&mut *self.connection().await?).await?;
             ids.extend(found.iter().filter_map(|id| OrderId::from_slice(id)));
         }
-        Ok(ids)
+        let (orders, _) = self.outbox_orders(sale, &ids).await?;
+        Ok(orders)
     }
 
-    /// The live orders among `ids`, all of the sale's outbox.
+    /// The ids of all that has been in the outbox for at least `age`, or since a moment that has yet to come, in no
+    /// order, and of whatever state. However many they are, no call takes long.
+    pub async fn outbox_ids(&self, sale: &SaleId, age: Duration) -> Result<Vec<OrderId>, LedgerError> {
+        let outbox = Keys::of(sale).outbox;
+        let (newest, to_come) = self.reach(age).await?;
+        let (mut ids, mut cursor) = (HashSet::new(), 0_u64);
+        loop {
+            let mut scan = cmd("ZSCAN");
+            scan.arg(&outbox).arg(cursor).arg("COUNT").arg(SCAN);
+            let (next, entries): (u64, Vec<(Vec<u8>, f64)>) =
+                scan.query_async(&mut *self.connection().await?).await?;
+            let due = |at: f64| at > 0.0 && (at <= newest as f64 || at > to_come as f64);
+            let found = entries.iter().filter(|(_, at)| due(*at));
+            ids.extend(found.filter_map(|(id, _)| OrderId::from_slice(id)));
+            if next == 0 {
+                return Ok(ids.into_iter().collect());
+            }
+            cursor = next;
+        }
+    }
+
+    /// What has been in an outbox for `age` is there since the first of these moments; what is there since a moment
+    /// that has yet to come, by more than `age`, since after the second. Milliseconds since epoch.
+    async fn reach(&self, age: Duration) -> Result<(i64, i64), LedgerError> {
+        let now = self.now().await?.as_millisecond();
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        Ok((now.saturating_sub(age), now.saturating_add(age)))
+    }
+
+    /// The live orders among `ids`, all of the sale's outbox, and how many of these cannot be read.
     pub async fn outbox_orders(
         &self,
         sale: &SaleId,
         ids: &[OrderId],
-    ) -> Result<Vec<LedgerOrder>, LedgerError> {
+    ) -> Result<(Vec<LedgerOrder>, usize), LedgerError> {
         let orders_key = Keys::of(sale).orders;
-        let mut orders = Vec::with_capacity(ids.len());
+        let (mut orders, mut unreadable) = (Vec::with_capacity(ids.len()), 0);
         for page in ids.chunks(PAGE) {
             let mut hmget = cmd("HMGET");
             hmget.arg(&orders_key);
@@ -185,11 +218,12 @@ impl StockLedger {
                     // It keeps no other from the log.
                     Err(error) => {
                         tracing::error!(%sale, order = %id, %error, "an order in the outbox cannot be read");
+                        unreadable += 1;
                     }
                 }
             }
         }
-        Ok(orders)
+        Ok((orders, unreadable))
     }
 
     /// Hands every order that the ledger knows to `visit`, tombstones included. One that changes meanwhile
@@ -258,4 +292,31 @@ fn decode_sale(id: &SaleId, mut reply: Reply) -> Result<LedgerSale, LedgerError>
         outbox_age: oldest.map_or(Duration::ZERO, |oldest| now.duration_since(oldest).unsigned_abs()),
         now,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_lost_units_or_made_some_up_drifts_by_as_many() {
+        let drift = |remaining, sold| {
+            let sale = Sale {
+                id: SaleId::parse("s").unwrap(),
+                title: String::new(),
+                stock: 10,
+                per_buyer_limit: None,
+                opens_at: None,
+                closes_at: None,
+                switch: SaleSwitch::Open,
+            };
+            let (adjustment, epoch, orders, outbox, outbox_age) = (1, 1, 0, 0, Duration::ZERO);
+            let now = Timestamp::UNIX_EPOCH;
+            LedgerSale { sale, remaining, adjustment, epoch, orders, outbox, outbox_age, now }
+                .held_beyond(sold)
+        };
+        assert_eq!([drift(7, 3), drift(6, 3), drift(8, 3)], [0, 1, -1]);
+        assert_eq!(drift(12, 0), -2, "more is left than the stock");
+        assert_eq!(drift(u64::MAX, u64::MAX), i64::MIN);
+    }
 }

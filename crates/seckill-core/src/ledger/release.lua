@@ -39,7 +39,8 @@ for i = 1, #ARGV, 3 do
 end
 
 if #records > 0 then
-  -- First the key that nothing was read of: were it none of ours, nothing must be written.
+  -- First the keys that nothing was read of: were they none of ours, nothing must be written.
+  if sale[3] then redis.call('HLEN', BUYERS) end
   redis.call('ZREM', OUTBOX, unpack(ids))
   redis.call('HSET', ORDERS, unpack(records))
 end

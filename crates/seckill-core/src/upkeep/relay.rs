@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::UpkeepError;
 use crate::{
-    ledger::{LedgerOrder, StockLedger},
+    ledger::{LedgerError, LedgerOrder, StockLedger},
     order_log::{LogError, OrderPublisher},
     sale::SaleId,
     traces::{self, Kind, Span},
@@ -16,18 +16,29 @@ use crate::{
 /// How long an API has to settle an order before the relay publishes it too.
 pub const STALE_AFTER: Duration = Duration::from_secs(3);
 /// Most orders published at once.
-pub const LIMIT: usize = 500;
+const AT_ONCE: usize = 500;
 
-/// Publishes at most [`LIMIT`] of a sale's stale outbox entries and takes them out; says how many.
+/// Publishes a sale's stale outbox entries and takes them out. Counts into `done` as it goes: what it does until
+/// it fails stays done. What cannot be read keeps no other from the log; that there is such is an error, at the end.
 pub async fn publish_stale(
     ledger: &StockLedger,
     publisher: &OrderPublisher,
     sale: &SaleId,
-) -> Result<usize, UpkeepError> {
-    let orders = ledger.outbox(sale, STALE_AFTER, LIMIT).await?;
-    publish(publisher, &orders).await?;
-    settle(ledger, sale, &orders).await?;
-    Ok(orders.len())
+    done: &mut usize,
+) -> Result<(), UpkeepError> {
+    let mut unreadable = 0;
+    for page in ledger.outbox_ids(sale, STALE_AFTER).await?.chunks(AT_ONCE) {
+        let (orders, others) = ledger.outbox_orders(sale, page).await?;
+        publish(publisher, &orders).await?;
+        settle(ledger, sale, &orders).await?;
+        *done += orders.len();
+        unreadable += others;
+    }
+    if unreadable > 0 {
+        let why = format!("{unreadable} orders in the outbox of sale {sale} cannot be read");
+        return Err(LedgerError::Corrupt(why).into());
+    }
+    Ok(())
 }
 
 /// Publishes `orders` and waits until all are in the log.
@@ -45,7 +56,7 @@ pub async fn publish(publisher: &OrderPublisher, orders: &[LedgerOrder]) -> Resu
             let (event, trace) = (order.placed_event(), trace.as_ref());
             async move { publisher.publish_traced_and_wait(&event, trace).await }
         })
-        .buffer_unordered(LIMIT);
+        .buffer_unordered(AT_ONCE);
     while let Some(ack) = acks.next().await {
         ack?;
     }

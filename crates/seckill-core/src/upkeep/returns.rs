@@ -12,7 +12,7 @@ use crate::{
     ledger::{ReleaseOutcome, StockLedger},
     order::Order,
     sale::SaleId,
-    store::OrderStore,
+    store::{OrderStore, StoreError},
 };
 
 /// Most orders that are read at once.
@@ -34,8 +34,10 @@ pub async fn sweep(store: &OrderStore, ledger: &StockLedger) -> Result<usize, Up
         for (sale, orders) in by_sale {
             match failures.note(&sale, give_back(store, ledger, &sale, &orders).await) {
                 Some(true) => settled += orders.len(),
+                Some(false) | None if waiting.insert(sale.clone()) => {}
                 Some(false) | None => {
-                    waiting.insert(sale);
+                    let why = format!("orders of sale {sale} are owed to another");
+                    return Err(StoreError::Corrupt(why).into());
                 }
             }
         }
