@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Parser;
-use futures_util::future::{self, try_join_all};
+use futures_util::future::{self, join_all};
 use mimalloc::MiMalloc;
 use order_consumer::{
     consume::Consumer,
@@ -37,7 +37,7 @@ use tokio::sync::Notify;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// At a stop: how long the batch under way, and leaving the group, may take. What comes after it takes at most six
+/// At a stop: how long the batches under way, and leaving the group, may take. What comes after it takes at most six
 /// seconds more.
 const STOP_WITHIN: Duration = Duration::from_secs(22);
 const REDIS_CONNECTIONS: usize = 8;
@@ -139,24 +139,37 @@ async fn run(
             stopping.clone(),
         )?);
     }
-    let writing = writers.into_iter().map(|writer| tokio::task::spawn_blocking(|| writer.run()));
-    // Until all have ended, or one has failed.
-    let writing = try_join_all(
-        writing.map(async |writer| writer.await.context("a writer panicked")?.context("a writer failed")),
-    );
+    // One that fails has the others stop, in good order.
+    let stop = &stop;
+    let writing = join_all(writers.into_iter().map(|writer| {
+        let writing = tokio::task::spawn_blocking(|| writer.run());
+        async move {
+            let written = writing.await.context("a writer panicked")?.context("a writer failed");
+            if written.is_err() {
+                stop.request();
+            }
+            written
+        }
+    }));
     let returning = actix_web::rt::spawn(returns::run(store.clone(), ledger.clone(), owed, stopping.clone()));
     let keeper = Keeper { store, ledger, publisher: publisher.clone(), observer };
     let keeping = actix_web::rt::spawn(keeper.run(stopping.clone()));
 
     tracing::info!(%address, "writing orders");
     tokio::pin!(writing);
-    let written = tokio::select! {
+    let ended = tokio::select! {
         signal = shutdown::signalled() => {
             tracing::info!(signal = signal?, "stopping");
             stop.request();
-            shutdown::drain("the batch under way", STOP_WITHIN, writing).await
+            None
         }
+        // One has failed.
+        () = stopping.requested() => None,
         written = &mut writing => Some(written),
+    };
+    let written = match ended {
+        None => shutdown::drain("the batches under way", STOP_WITHIN, writing).await,
+        ended => ended,
     };
     stop.request();
     shutdown::drain("the keeper", Duration::from_secs(2), future::join(returning, keeping)).await;
@@ -165,7 +178,7 @@ async fn run(
     }
     server_handle.stop(true).await;
     match written {
-        Some(written) => written.map(drop),
+        Some(written) => written.into_iter().collect(),
         None => anyhow::bail!("a writer did not stop in time"),
     }
 }
