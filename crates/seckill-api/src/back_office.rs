@@ -130,6 +130,10 @@ fn not_changed(sale: &SaleId, error: ChangeError) -> Refusal {
             tracing::warn!(%error, %sale, "the sale's ledger could not be changed");
             error.into()
         }
+        ChangeError::OutOfReach { .. } => {
+            tracing::error!(%error, %sale, "a change is in the store alone");
+            Refusal::LedgerRecovering
+        }
         ChangeError::LeftPaused(error) => not_changed(sale, *error),
     }
 }

@@ -77,10 +77,18 @@ pub enum ChangeError {
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The change is made in the store for good, and the ledger failed: the keeper brings it into line, if live orders
-    /// leave it room.
+    /// The change is made in the store for good, and the ledger failed: the keeper brings it into line.
     #[error("the change is recorded, and the ledger does not have it yet: {0}")]
     Recorded(LedgerError),
+    /// The change is made in the store for good, and the ledger goes on as it was: live orders hold more than the store's
+    /// stock, which has lost a raise.
+    #[error(
+        "the change is recorded, and the ledger goes on as it was: live orders hold {held} units, more than the stock"
+    )]
+    OutOfReach {
+        /// What they hold.
+        held: Units,
+    },
     /// The change was given up while the sale was paused for it, and the sale still may be: the keeper
     /// resumes it.
     #[error("the sale may be paused until the keeper resumes it: {0}")]
@@ -159,10 +167,7 @@ impl Sides<'_> {
         match adjusted.map_err(ChangeError::Recorded)? {
             AdjustOutcome::Applied { remaining } => Ok(Applied::Yes(Changed { stored, remaining })),
             AdjustOutcome::Moved { held } => Ok(Applied::Moved(held)),
-            AdjustOutcome::Short { held } => {
-                let why = format!("live orders hold {held} units, more than the stock of {}", after.stock);
-                Err(ChangeError::Recorded(LedgerError::Corrupt(why)))
-            }
+            AdjustOutcome::Short { held } => Err(ChangeError::OutOfReach { held }),
             AdjustOutcome::Stale { .. } | AdjustOutcome::Absent | AdjustOutcome::Untrusted => {
                 // Recorded for good: the keeper brings the ledger into line.
                 let remaining = after.stock.saturating_sub(stored.sold);

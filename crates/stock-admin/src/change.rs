@@ -39,6 +39,10 @@ pub fn failure(sale: &SaleId, error: ChangeError) -> Failure {
         ChangeError::Store(error) => error.into(),
         ChangeError::Ledger(error) => error.into(),
         ChangeError::Recorded(error) => Failure::from(error).but(RECORDED),
+        ChangeError::OutOfReach { held } => Failure::Refused(format!(
+            "the change is recorded, but live orders hold {held} units, more than the stock: the ledger goes on as it \
+             was, and sells, until the stock is at least that (see stock set)"
+        )),
         ChangeError::LeftPaused(error) => failure(sale, *error).but(LEFT_PAUSED),
     }
 }
