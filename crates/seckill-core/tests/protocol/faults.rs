@@ -71,10 +71,11 @@ pub fn strike(state: &mut State, fault: Fault, bounds: &Bounds) -> Option<()> {
         Fault::FailBack => {
             let copy = state.copy.take()?;
             spend(&mut state.left.ledger_faults)?;
+            // It is the same process: a call that is on its way to it may still arrive.
             if bounds.lacks(Sabotage::NoHistory) {
                 state.ledger.holds = copy;
             } else {
-                restart(state, copy);
+                state.ledger.restart_with(copy);
             }
         }
         Fault::Flush => {
