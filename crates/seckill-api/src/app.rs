@@ -30,7 +30,7 @@ use crate::{
     settings::LimitSettings,
 };
 
-/// How long the head of a request may take, from the first byte or the connection's start. Later than that,
+/// How long the head of a connection's first request may take. Later than that,
 /// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
 /// answered by the HTTP machinery itself, with the bare status, and closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);

@@ -141,12 +141,12 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(7)).await;
             }
         });
-        let given_up = loop {
-            if let Err(error) = server.read_u8().await {
-                break error;
-            }
+        let given_up = async {
+            while server.read_u8().await? == b'x' {}
+            Ok(())
         };
-        assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
+        let given_up: io::Result<()> = timeout(SILENCE * 2, given_up).await.expect("it is given up");
+        assert_eq!(given_up.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(answered.elapsed().as_secs(), SILENCE.as_secs());
         drop(server);
         trickle.await.unwrap();

@@ -34,8 +34,8 @@ ever, so that a request whose answer was lost can be sent again.
 and `503` carry `Retry-After`. Where a path exists and the method does not, the answer is `405` with `Allow`; a \
 path that leads nowhere is `404` with the code `not-found`. Every `GET` is also a `HEAD`.
 
-**Limits.** A body has at most 4 KiB and must arrive within 5 seconds. What is not HTTP, or a head that is too \
-large or too slow, is answered with the bare status and the connection is closed. \
+**Limits.** A body has at most 4 KiB and must arrive within 5 seconds. What is not HTTP, or a first head that is \
+too large or too slow, is answered with the bare status and the connection is closed. \
 Requests of one client address and orders of one buyer may be limited (off unless configured): answers then carry \
 `RateLimit` and `RateLimit-Policy`.";
 

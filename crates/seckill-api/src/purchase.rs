@@ -164,6 +164,7 @@ impl Purchases {
             Resolution::Acknowledged(position) => (Some(position), true),
             Resolution::Known | Resolution::Unacknowledged | Resolution::Undecided => (None, false),
         };
+        self.readings.note_change(&asked.sale);
         let Some(decided) = decision.into_inner() else {
             let Reservation { sale, id, request } = asked;
             let order = Order::new(id, sale, request, None, Timestamp::now(), OrderStatus::Pending);
@@ -179,6 +180,12 @@ impl Purchases {
         tracing::debug!(order = %order.id, sale = %order.sale, status, "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
         Ok(Placed { order, replayed: decided.replayed && keyed, position })
+    }
+
+    /// Notes that an operator has changed the units of `sale` by this process.
+    pub fn note_change(&self, sale: &SaleId) {
+        self.sold_out.forget(sale);
+        self.readings.note_change(sale);
     }
 
     /// How many orders wait for the ledger.

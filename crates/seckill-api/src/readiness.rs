@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use metrics::gauge;
 use seckill_core::order_log::OrderPublisher;
 use serde::Serialize;
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 
 use crate::{reading::Readings, remembered::Remembered};
 
 const GOOD_FOR: Duration = Duration::from_secs(1);
+/// What has not answered by then is missing: who asks does not wait much longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// How ready the process is: the JSON of `/readyz`.
 #[derive(Clone, Debug, Serialize)]
@@ -45,8 +47,12 @@ impl Readiness {
         Self { readings, publisher, runtime: Handle::current(), last: Remembered::default() }
     }
 
-    /// How ready the process is.
+    /// How ready the process is. One that is stopping is not, whatever answers: that is said at once.
     pub async fn report(&self, stopping: bool) -> Report {
+        if stopping {
+            gauge!("seckill_ready").set(0.0);
+            return Report { ready: false, stopping, missing: Vec::new() };
+        }
         let reached = self.last.get(self.look()).await;
         let mut missing = Vec::new();
         for (name, answers) in
@@ -56,15 +62,17 @@ impl Readiness {
                 missing.push(name);
             }
         }
-        let ready = reached.ledger && reached.order_log && !stopping;
+        let ready = reached.ledger && reached.order_log;
         gauge!("seckill_ready").set(f64::from(u8::from(ready)));
         Report { ready, stopping, missing }
     }
 
     async fn look(&self) -> (Reached, Duration) {
         let publisher = Arc::clone(&self.publisher);
-        let ping = self.runtime.spawn(async move { publisher.ping().await.is_ok() });
-        let (ledger, store) = self.readings.reachable().await;
+        let ping = self.runtime.spawn(async move {
+            timeout(ANSWER_WITHIN, publisher.ping()).await.is_ok_and(|answer| answer.is_ok())
+        });
+        let (ledger, store) = self.readings.reachable(ANSWER_WITHIN).await;
         let order_log = ping.await.unwrap_or(false) && !self.publisher.is_stalled();
         (Reached { ledger, order_log, store }, GOOD_FOR)
     }

@@ -21,7 +21,7 @@ use seckill_core::{
     store::{OrderStore, StoreError, StoredSale},
 };
 use serde::Serialize;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -92,6 +92,11 @@ impl Readings {
             list: Remembered::default(),
             views: RememberedByKey::new(MAX_VIEWS),
         }))
+    }
+
+    /// Notes that this process has changed how `sale` stands: whoever is told so and asks next sees it.
+    pub fn note_change(&self, sale: &SaleId) {
+        self.0.views.note_change(sale);
     }
 
     /// The JSON of one sale, at most [`SALE_GOOD_FOR`] old.
@@ -224,12 +229,13 @@ impl Readings {
         }
     }
 
-    /// Which of ledger and store answer.
-    pub async fn reachable(&self) -> (bool, bool) {
+    /// Which of ledger and store answer `within` that time.
+    pub async fn reachable(&self, within: Duration) -> (bool, bool) {
         let readings = self.clone();
         let checks = async move {
-            let (ledger, store) = future::join(readings.0.ledger.ping(), readings.0.store.check()).await;
-            Ok((ledger.is_ok(), store.is_ok()))
+            let ledger = timeout(within, readings.0.ledger.ping());
+            let (ledger, store) = future::join(ledger, timeout(within, readings.0.store.check())).await;
+            Ok((ledger.is_ok_and(|answer| answer.is_ok()), store.is_ok_and(|answer| answer.is_ok())))
         };
         self.apart(checks).await.unwrap_or((false, false))
     }

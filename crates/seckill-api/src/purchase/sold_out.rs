@@ -36,6 +36,11 @@ impl SoldOutMemory {
         sales.get(sale).is_some_and(|known| units > known.remaining && Instant::now() < known.until)
     }
 
+    /// Forgets what it knows of `sale`.
+    pub fn forget(&self, sale: &SaleId) {
+        self.sales.write().remove(sale);
+    }
+
     /// Remembers that the ledger, asked `took` before `now`, said of `sale` that `remaining` are left.
     pub fn remember(&self, sale: &SaleId, remaining: Units, now: Instant, took: Duration) {
         let known =
@@ -77,6 +82,16 @@ mod tests {
         assert!(!memory.knows(&sale("a"), 1), "the answer is old already");
         memory.remember(&sale("a"), 0, Instant::now(), GOOD_FOR_AT_MOST / 2);
         assert!(memory.knows(&sale("a"), 1));
+    }
+
+    #[test]
+    fn p4_what_is_forgotten_is_for_sale() {
+        let memory = SoldOutMemory::default();
+        for name in ["a", "b"] {
+            memory.remember(&sale(name), 0, Instant::now(), Duration::ZERO);
+        }
+        memory.forget(&sale("a"));
+        assert!(!memory.knows(&sale("a"), 1) && memory.knows(&sale("b"), 1));
     }
 
     #[test]

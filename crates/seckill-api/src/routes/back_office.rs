@@ -50,6 +50,7 @@ async fn reset(
         Count::Units(count) => count,
     };
     let changed = services.back_office.reset(&services.default_sale, count).await?;
+    services.purchases.note_change(&services.default_sale);
     let done = format!("更新剩余商品数成功！现在剩余：{}", changed.remaining);
     Ok(legacy::text(StatusCode::OK, done))
 }
