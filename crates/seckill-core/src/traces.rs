@@ -40,7 +40,7 @@ use crate::settings::{SettingsError, TraceSettings};
 pub const TRACEPARENT: &str = "traceparent";
 
 /// Most links of one span: as many as a batch of the consumer has events.
-const MAX_LINKS: u32 = 512;
+const MAX_LINKS: u32 = 1024;
 /// How long the last spans may take to be delivered at a stop.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 

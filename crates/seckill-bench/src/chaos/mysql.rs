@@ -22,7 +22,7 @@ pub async fn set_read_only(world: &World, read_only: bool) -> anyhow::Result<()>
     Ok(connection.disconnect().await?)
 }
 
-/// Takes the same locks as a consumer's batch in the other order: orders first, then the sale. It has changed more
+/// Takes the locks of a consumer's batch that is decided event by event in the other order: orders first, then the sale. It has changed more
 /// rows than the batch, so that the batch is the one that the server gives up.
 pub async fn deadlocks(
     mut connection: Conn,

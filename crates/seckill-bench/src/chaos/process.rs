@@ -15,7 +15,7 @@ use crate::http::{Connection, Target};
 
 /// How long a process may take until it is ready, while all that it needs is there.
 const READY_WITHIN: Duration = Duration::from_secs(60);
-/// How long a process may take to stop when asked to: CONTRACT.md says 30 s.
+/// How long a process may take to stop when asked to: docs/contract-tests.md says 30 s.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 /// How often a process is asked whether it is ready.
 const ASK_EVERY: Duration = Duration::from_millis(20);
