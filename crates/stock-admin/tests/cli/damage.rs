@@ -1,7 +1,7 @@
 //! `reconcile` and `doctor` see what is wrong, and services that cannot be reached are named.
 
 use deadpool_redis::redis;
-use seckill_core::{ledger::StockLedger, sale::SaleId, testing::patient_redis};
+use seckill_core::{ledger::StockLedger, order::OrderId, sale::SaleId, testing::patient_redis};
 use serde_json::json;
 
 use crate::{
@@ -58,6 +58,48 @@ async fn p4_reconcile_does_not_pass_over_a_ledger_that_was_lost() {
     assert_eq!((&counted["lost"], &counted["notLoaded"]), (&json!([sale]), &json!([sale])));
     let said = site.run(&["reconcile", sale.as_str()]).expect(1).stdout;
     assert!(said.contains("has lost it"), "{said}");
+}
+
+/// Puts something in place of a key of the sale, or of the record of an order, that no script of ours does.
+async fn spoil(sale: &SaleId, key: &str, order: Option<OrderId>) {
+    let key = format!("seckill:{{{sale}}}:{key}");
+    let mut write = redis::cmd(if order.is_some() { "HSET" } else { "SET" });
+    write.arg(key);
+    if let Some(id) = order {
+        write.arg(id.as_bytes());
+    }
+    write.arg("L spoilt").query_async::<()>(&mut raw().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn p4_a_ledger_that_cannot_be_read_keeps_no_other_from_being_looked_at() {
+    for (key, order) in
+        [("sale", None), ("orders", None), ("outbox", None), ("orders", Some(OrderId::fresh()))]
+    {
+        let mut site = Site::with_topics().await;
+        let (spoilt, other) = (site.sale(5).await, site.sale(7).await);
+        site.hold(&other, 2).await;
+        spoil(&spoilt, key, order).await;
+        let counted = site.run(&["reconcile", "--json"]).expect(0).json();
+        assert_eq!(counted["sales"][0]["sale"], json!(other), "{key}: {counted}");
+        assert!(counted["notLoaded"].as_array().unwrap().contains(&json!(spoilt)), "{key}: {counted}");
+        let listed = site.run(&["outbox", "list", "--json"]).expect(0).json();
+        assert_eq!(listed["entries"][0]["sale"], json!(other), "{key}: {listed}");
+        site.run(&["sale", "list"]).expect(0);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_the_ledger_cannot_follow_is_said_to_be_in_the_store_alone() {
+    let mut site = Site::new().await;
+    let sale = site.sale(10).await;
+    site.hold(&sale, 8).await;
+    // A store that was set back.
+    site.database.execute(&format!("UPDATE sales SET stock = 5 WHERE id = '{sale}'")).await;
+    let ran = site.run(&["stock", "add", sale.as_str(), "1", "--reason", "r"]).expect(1);
+    assert!(ran.complaint().contains("recorded") && ran.stderr.contains("hold 8 units"), "{ran:?}");
+    assert_eq!(site.store.sale(&sale).await.unwrap().unwrap().sale.stock, 6);
+    assert_eq!(site.in_ledger(&sale).await.remaining, 2);
 }
 
 #[tokio::test]
