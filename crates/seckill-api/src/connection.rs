@@ -15,8 +15,12 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+/// Flushes in a second, and no reading between them, of which a connection's task has lost its way: its buffer is full of
+/// requests behind one that is still being answered (an event stream), and it wakes itself to look again, for ever.
+const IDLE_FLUSHES: u32 = 1_000;
+
 /// A stream whose reading fails once nothing has been written to it for so long: since what was written last, or since
-/// the first that was read after it.
+/// the first that was read after it. And whose flushing fails where that is all that is done.
 pub struct Bounded<S> {
     stream: S,
     silence: Duration,
@@ -24,6 +28,8 @@ pub struct Bounded<S> {
     was_answered: bool,
     /// Looks at `since` when it rings, and is set anew then: not for each request.
     alarm: Pin<Box<Sleep>>,
+    flushes: u32,
+    first_flush: Instant,
 }
 
 impl<S> Bounded<S> {
@@ -31,7 +37,7 @@ impl<S> Bounded<S> {
     pub fn new(stream: S, silence: Duration) -> Self {
         let since = Instant::now();
         let alarm = Box::pin(sleep_until(since + silence));
-        Self { stream, silence, since, was_answered: true, alarm }
+        Self { stream, silence, since, was_answered: true, alarm, flushes: 0, first_flush: since }
     }
 
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
@@ -43,6 +49,19 @@ impl<S> Bounded<S> {
             }
             self.alarm.as_mut().reset(due);
         }
+    }
+
+    /// Whether nothing else is done any more.
+    fn only_flushes(&mut self) -> bool {
+        if self.flushes == 0 {
+            self.first_flush = Instant::now();
+        }
+        self.flushes += 1;
+        if self.flushes < IDLE_FLUSHES {
+            return false;
+        }
+        self.flushes = 0;
+        self.first_flush.elapsed() < Duration::from_secs(1)
     }
 
     fn note_read(&mut self) {
@@ -64,6 +83,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.flushes = 0;
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(context, buffer) {
             Poll::Pending => return self.poll_silence(context).map(Err),
@@ -101,6 +121,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.only_flushes() {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
+        }
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
@@ -111,6 +134,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
         time::timeout,
@@ -150,6 +175,24 @@ mod tests {
         assert_eq!(answered.elapsed().as_secs(), SILENCE.as_secs());
         drop(server);
         trickle.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn p6_a_task_that_only_flushes_is_given_up_and_one_that_reads_is_not() {
+        let (_client, server) = duplex(64);
+        let mut server = Bounded::new(server, SILENCE);
+        for _ in 0..IDLE_FLUSHES * 3 {
+            server.flush().await.unwrap();
+            assert!(futures_util::poll!(pin!(server.read_u8())).is_pending());
+        }
+        let flushed = async {
+            for _ in 0..IDLE_FLUSHES {
+                server.flush().await?;
+            }
+            Ok(())
+        };
+        let flushed: io::Result<()> = flushed.await;
+        assert_eq!(flushed.unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
     }
 
     #[tokio::test(start_paused = true)]
