@@ -1,4 +1,4 @@
-//! A connection that is given up when it has been told nothing for too long.
+//! A connection that is given up when it has been told nothing for too long, or keeps its task awake for nothing.
 //!
 //! The server's own limits are those of the first head and of a connection at rest. Somebody who had an answer and then
 //! sends half a request would have the connection for ever, and with a few thousand of them nobody else would come in.

@@ -27,8 +27,6 @@ use crate::{
 /// stays the same is one.
 const COUNTS: usize = 5;
 const BETWEEN_COUNTS: Duration = Duration::from_millis(500);
-/// Most entries of an outbox that are looked at.
-pub const OUTBOX_LIMIT: usize = 1_000_000;
 
 /// What was counted of a sale, in units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -150,13 +148,7 @@ async fn count(all: &Surroundings, sale: &SaleId) -> Result<Option<Count>, Failu
         }
         visited => visited?,
     }
-    let outbox: HashSet<OrderId> = all
-        .ledger
-        .outbox(sale, Duration::ZERO, OUTBOX_LIMIT)
-        .await?
-        .into_iter()
-        .map(|found| found.order.id)
-        .collect();
+    let outbox: HashSet<OrderId> = all.ledger.outbox_ids(sale, Duration::ZERO).await?.into_iter().collect();
     let logged = placed_and_undone(all, sale).await?;
     let on_the_way: Vec<OrderId> =
         outbox.union(&logged).filter(|id| live.contains_key(*id)).copied().collect();

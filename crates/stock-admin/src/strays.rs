@@ -8,11 +8,7 @@ use seckill_core::{
     sale::SaleId,
 };
 
-use crate::{
-    failure::Failure,
-    reconcile::{OUTBOX_LIMIT, placed_and_undone},
-    surroundings::Surroundings,
-};
+use crate::{failure::Failure, reconcile::placed_and_undone, surroundings::Surroundings};
 
 /// The live orders of a sale that only the ledger knows: neither its outbox nor the log still has to tell the
 /// store of them, and the store does not have them.
@@ -26,8 +22,8 @@ pub async fn only_in_ledger(all: &Surroundings, sale: &SaleId) -> Result<Vec<Led
         }
     });
     visit.await?;
-    let outbox = all.ledger.outbox(sale, Duration::ZERO, OUTBOX_LIMIT).await?;
-    let mut told: HashSet<OrderId> = outbox.into_iter().map(|entry| entry.order.id).collect();
+    let outbox = all.ledger.outbox_ids(sale, Duration::ZERO).await?;
+    let mut told: HashSet<OrderId> = outbox.into_iter().collect();
     told.extend(placed_and_undone(all, sale).await?);
     let ids: Vec<OrderId> = live.iter().map(|found| found.order.id).collect();
     told.extend(all.store.order_statuses(&ids).await?.into_keys());
