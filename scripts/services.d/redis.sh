@@ -43,7 +43,7 @@ redis_settings() {
 # The same, of one that has replicas: without one that follows closely it decides nothing.
 redis_replicated_settings() {
     redis_settings
-    printf '%s\n' 'min-replicas-to-write 1' 'min-replicas-max-lag 2'
+    printf '%s\n' 'min-replicas-to-write 1' 'min-replicas-max-lag 2' 'repl-diskless-sync-delay 0'
 }
 
 redis_command() { COMMAND=(./redis-server redis.conf); }

@@ -16,6 +16,7 @@ pub mod relay;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use metrics::{counter, gauge};
 use seckill_core::{
     ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
@@ -89,7 +90,7 @@ impl Keeper {
         }
     }
 
-    /// Rebuilds every sale that the ledger does not have or that it cannot be trusted with.
+    /// Rebuilds every sale that the ledger does not have or that it cannot be trusted with, first where a crowd is.
     pub async fn rebuild_untrusted(&self) -> Result<(), KeeperError> {
         let mut untrusted = Vec::new();
         for sale in self.store.sales().await? {
@@ -98,6 +99,8 @@ impl Keeper {
                 SaleLookup::Untrusted | SaleLookup::Absent => untrusted.push(sale),
             }
         }
+        let now = Timestamp::now();
+        untrusted.sort_by_key(|sale| sale.turn(now));
         if untrusted.is_empty() { Ok(()) } else { rebuild::rebuild(self, &untrusted).await }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use metrics::{counter, histogram};
 use seckill_core::{
-    ledger::{ACCEPT_WITHIN, LedgerError, load::SwapOutcome},
+    ledger::{ACCEPT_WITHIN, LedgerError, SaleLookup, load::SwapOutcome},
     sale::SaleId,
     store::StoredSale,
     upkeep::{Failures, relay},
@@ -37,7 +37,8 @@ pub struct Begun {
     first_load: bool,
 }
 
-/// Rebuilds `sales` together: they share the waiting.
+/// Rebuilds `sales` together, for they share the waiting, and one after the other. If the ledger is lost again before
+/// all are there, what is left waits for the next rebuild: it must not keep the first of them waiting.
 pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), KeeperError> {
     let started = Instant::now();
     let mut failures = Failures::default();
@@ -53,8 +54,17 @@ pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), Keeper
         }
         drained(keeper).await?;
     }
-    for sale in begun {
-        failures.note(&sale.sale, load(keeper, &sale).await);
+    let mut first_loaded = None;
+    for sale in &begun {
+        if let Some(first) = first_loaded
+            && !matches!(keeper.ledger.sale(first).await?, SaleLookup::Trusted(_))
+        {
+            tracing::warn!(sale = %first, "the ledger was lost again during its rebuild");
+            break;
+        }
+        if failures.note(&sale.sale, load(keeper, sale).await) == Some(true) {
+            first_loaded.get_or_insert(&sale.sale);
+        }
     }
     histogram!("seckill_keeper_rebuild_seconds").record(started.elapsed().as_secs_f64());
     failures.end()
@@ -108,14 +118,15 @@ async fn drained(keeper: &Keeper) -> Result<(), KeeperError> {
     Ok(())
 }
 
-async fn load(keeper: &Keeper, begun: &Begun) -> Result<(), KeeperError> {
+/// Puts a sale into the ledger; says whether it is there now.
+async fn load(keeper: &Keeper, begun: &Begun) -> Result<bool, KeeperError> {
     let Begun { sale, epoch, .. } = begun;
     if !keeper.store.admit_epoch(sale, *epoch).await? {
         tracing::info!(%sale, epoch, "another rebuild has begun since");
-        return Ok(());
+        return Ok(false);
     }
     let mut loading = keeper.ledger.start_loading(sale, *epoch).await?;
-    let Some(mut snapshot) = keeper.store.snapshot(sale).await? else { return Ok(()) };
+    let Some(mut snapshot) = keeper.store.snapshot(sale).await? else { return Ok(false) };
     if snapshot.sale().sale.per_buyer_limit.is_none() {
         loading = loading.without_buyers();
     }
@@ -130,7 +141,8 @@ async fn load(keeper: &Keeper, begun: &Begun) -> Result<(), KeeperError> {
     if loading.held() != stored.sold {
         tracing::error!(%sale, held = loading.held(), sold = stored.sold, "the store's orders and its count of them differ");
     }
-    match loading.swap_in(&stored.sale, stored.adjustment).await? {
+    let outcome = loading.swap_in(&stored.sale, stored.adjustment).await?;
+    match outcome {
         SwapOutcome::Swapped => {
             counter!("seckill_keeper_rebuilds_total").increment(1);
             tracing::info!(%sale, epoch, sold = stored.sold, "the sale is in the ledger");
@@ -138,5 +150,5 @@ async fn load(keeper: &Keeper, begun: &Begun) -> Result<(), KeeperError> {
         SwapOutcome::Superseded => tracing::info!(%sale, epoch, "another rebuild has begun since"),
         SwapOutcome::Incomplete => tracing::warn!(%sale, epoch, "the ledger lost what was being loaded"),
     }
-    Ok(())
+    Ok(outcome == SwapOutcome::Swapped)
 }

@@ -47,9 +47,10 @@ async fn p2_a_rebuild_waits_until_what_was_accepted_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_a_sale_that_cannot_be_loaded_holds_up_no_other() {
-    let mut world = World::new(5).await;
-    // Behind the first by its name, so that it comes after it.
-    let next = create_sale(&world.store, &format!("{}-next", world.sale), 7).await;
+    let mut world = World::new(7).await;
+    // The newest comes first.
+    let next = create_sale(&world.store, &format!("{}-newest", world.sale), 5).await;
+    let next = std::mem::replace(&mut world.sale, next);
     let loading = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         world.keeper.rebuild_untrusted().await
@@ -61,6 +62,49 @@ async fn p4_a_sale_that_cannot_be_loaded_holds_up_no_other() {
     assert_eq!(world.ledger_sale().await.remaining, 7);
     world.lose_the_ledger().await;
     world.sale = first;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_the_sale_that_opened_last_waits_for_no_other() {
+    let mut world = World::new(5).await;
+    let oldest = world.sale.clone();
+    let mut newer = Vec::new();
+    for (name, stock) in [("middle", 6), ("newest", 7)] {
+        // Not made in the same millisecond.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        newer.push(create_sale(&world.store, &format!("{oldest}-{name}"), stock).await);
+    }
+    let [middle, newest] = newer.try_into().unwrap();
+    world.keeper.rebuild_untrusted().await.unwrap();
+    for sale in [&oldest, &middle, &newest] {
+        world.sale = sale.clone();
+        world.lose_the_ledger().await;
+    }
+    let meddling = async {
+        while world.store.sale(&oldest).await.unwrap().unwrap().rebuild_epoch < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let losing_the_newest_again = async {
+            while !world.is_trusted(&newest).await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            world.damage("remaining", "a lot").await;
+        };
+        // All have begun. The one in the middle is not loaded before that is over.
+        let hold = world.hold_the_row_of(&middle, Duration::from_secs(5));
+        futures_util::join!(hold, losing_the_newest_again);
+    };
+    let (rebuilt, ()) = futures_util::join!(world.keeper.rebuild_untrusted(), meddling);
+    rebuilt.unwrap();
+    assert!(world.is_trusted(&middle).await, "it had been begun");
+    assert!(!world.is_trusted(&oldest).await, "that would have kept the newest waiting");
+    world.keeper.rebuild_untrusted().await.unwrap();
+    for (sale, stock) in [(oldest, 5), (middle, 6), (newest, 7)] {
+        world.sale = sale;
+        assert_eq!(world.ledger_sale().await.remaining, stock);
+        world.lose_the_ledger().await;
+    }
     world.end().await;
 }
 
@@ -92,8 +136,9 @@ async fn p4_a_key_that_is_somebody_elses_is_one_sales_trouble_and_costs_no_order
         }
         world.spoil(key).await;
     }
-    // Behind the others by its name.
-    world.sale = create_sale(&world.store, &format!("{first}-z"), 10).await;
+    // The oldest, and so behind the others.
+    world.sale = first.clone();
+    world.lose_the_ledger().await;
     world.keeper.rebuild_untrusted().await.unwrap();
     assert_eq!(world.ledger_sale().await.remaining, 10);
     world.lose_the_ledger().await;

@@ -207,10 +207,19 @@ impl World {
         }
     }
 
+    /// Whether the ledger decides orders of `sale`.
+    pub async fn is_trusted(&self, sale: &SaleId) -> bool {
+        matches!(self.ledger.sale(sale).await.unwrap(), SaleLookup::Trusted(_))
+    }
+
     /// Locks the sale's row in the store, as a batch of the consumer does, for so long.
     pub async fn hold_the_row(&self, hold: Duration) {
+        self.hold_the_row_of(&self.sale, hold).await;
+    }
+
+    /// The same of another sale.
+    pub async fn hold_the_row_of(&self, sale: &SaleId, hold: Duration) {
         let seconds = hold.as_secs_f64();
-        let sale = &self.sale;
         let sql =
             format!("BEGIN; UPDATE sales SET title = title WHERE id = '{sale}'; DO SLEEP({seconds}); COMMIT");
         self.database.execute(&sql).await;

@@ -1,6 +1,9 @@
 //! What happens when partitions of the order log come and go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    mem,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use parking_lot::Mutex;
 use rdkafka::{
@@ -29,6 +32,8 @@ pub(super) struct Assignments {
     pub(super) revoked: Mutex<Vec<i32>>,
     /// Which topic this client has read first. It is of no use for another.
     pub(super) read: Mutex<Option<TopicId>>,
+    /// Why offsets could not be committed when that was logged last, so that it is logged once.
+    uncommitted: Mutex<Option<ErrorCode>>,
 }
 
 impl Assignments {
@@ -40,6 +45,7 @@ impl Assignments {
             paused: AtomicBool::new(paused),
             revoked: Mutex::default(),
             read: Mutex::default(),
+            uncommitted: Mutex::default(),
         }
     }
 
@@ -112,10 +118,16 @@ impl ConsumerContext for Assignments {
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         match result {
+            Ok(()) => *self.uncommitted.lock() = None,
             // Nothing new was stored.
-            Ok(()) | Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
+            Err(KafkaError::ConsumerCommit(ErrorCode::NoOffset)) => {}
             // The next commit carries the same offsets.
-            Err(error) => tracing::warn!(%error, "offsets could not be committed"),
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                if mem::replace(&mut *self.uncommitted.lock(), code) != code {
+                    tracing::warn!(%error, "offsets could not be committed");
+                }
+            }
         }
     }
 }

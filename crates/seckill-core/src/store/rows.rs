@@ -75,6 +75,7 @@ pub(super) struct SaleRow {
     adjustment: i64,
     epoch: i64,
     rebuild_epoch: i64,
+    created_date: SqlTimestamp,
 }
 
 impl TryFrom<SaleRow> for StoredSale {
@@ -97,6 +98,7 @@ impl TryFrom<SaleRow> for StoredSale {
             adjustment: from_sql_units("sales.adjustment", row.adjustment)?,
             epoch: from_sql_units("sales.epoch", row.epoch)?,
             rebuild_epoch: from_sql_units("sales.rebuild_epoch", row.rebuild_epoch)?,
+            created: row.created_date.to_jiff(),
         })
     }
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     order::Units,
-    sale::{Sale, SaleId},
+    sale::{Sale, SaleId, SaleState},
 };
 
 /// A sale as the store holds it.
@@ -32,6 +32,23 @@ pub struct StoredSale {
     pub epoch: u64,
     /// The last epoch that a rebuild of its ledger has taken.
     pub rebuild_epoch: u64,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+impl StoredSale {
+    /// Where it comes, the least first, if all sales have to be seen to at `now`, one after the other. The sale that
+    /// opened last comes first, for a crowd is most likely there; sold out or not, for units come back. Then what goes
+    /// on or opens at any moment, the next first; last of all what is over.
+    pub fn turn(&self, now: Timestamp) -> (u8, i64) {
+        let opens = self.sale.opens_at.map_or(self.created, |opens| opens.max(self.created)).as_millisecond();
+        match self.sale.state(now, self.sale.stock.saturating_sub(self.sold)) {
+            SaleState::Open | SaleState::SoldOut => (0, -opens),
+            SaleState::Paused => (1, -opens),
+            SaleState::Scheduled => (2, opens),
+            SaleState::Ended => (3, -opens),
+        }
+    }
 }
 
 /// What became of [`OrderStore::create_sale`].
@@ -134,4 +151,55 @@ pub(super) async fn load(connection: &mut Connection, id: &SaleId) -> Result<Opt
     let query = sales::table.find(id.as_str()).select(SaleRow::as_select());
     let row: Option<SaleRow> = query.first(connection).await.optional()?;
     row.map(StoredSale::try_from).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sale::SaleSwitch;
+
+    #[test]
+    fn who_opened_last_comes_first_and_what_is_over_last() {
+        let at = |hour: i64| Timestamp::from_second(hour * 3600).unwrap();
+        let stored = |name: &str, created, opens: Option<i64>, closes: Option<i64>, switch| StoredSale {
+            sale: Sale {
+                id: SaleId::parse(name).unwrap(),
+                title: String::new(),
+                stock: 5,
+                per_buyer_limit: None,
+                opens_at: opens.map(at),
+                closes_at: closes.map(at),
+                switch,
+            },
+            sold: 0,
+            adjustment: 1,
+            epoch: 1,
+            rebuild_epoch: 1,
+            created: at(created),
+        };
+        let mut sales = [
+            stored("closed", 9, None, None, SaleSwitch::Closed),
+            stored("opened-at-2", 1, Some(2), None, SaleSwitch::Open),
+            stored("opens-at-12", 1, Some(12), None, SaleSwitch::Open),
+            stored("over-since-5", 1, None, Some(5), SaleSwitch::Open),
+            stored("made-at-8", 8, Some(3), None, SaleSwitch::Open),
+            StoredSale { sold: 5, ..stored("sold-out-since-7", 1, Some(7), None, SaleSwitch::Open) },
+            stored("opens-at-11", 9, Some(11), None, SaleSwitch::Open),
+            stored("paused", 9, None, None, SaleSwitch::Paused),
+        ];
+        sales.sort_by_key(|sale| sale.turn(at(10)));
+        assert_eq!(
+            sales.each_ref().map(|stored| stored.sale.id.as_str()),
+            [
+                "made-at-8",
+                "sold-out-since-7",
+                "opened-at-2",
+                "paused",
+                "opens-at-11",
+                "opens-at-12",
+                "closed",
+                "over-since-5"
+            ]
+        );
+    }
 }

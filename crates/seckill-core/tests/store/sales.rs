@@ -27,7 +27,11 @@ async fn a_sale_is_read_back_as_it_was_made() {
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].delta, history[0].actor.as_str()), (1_000_000_000, "ann"));
     let adjustment = history[0].number;
-    assert_eq!(stored, StoredSale { sale: sale.clone(), sold: 0, adjustment, epoch: 0, rebuild_epoch: 0 });
+    let created = history[0].at;
+    assert_eq!(
+        stored,
+        StoredSale { sale: sale.clone(), sold: 0, adjustment, epoch: 0, rebuild_epoch: 0, created }
+    );
     assert_eq!(store.sale(&sale.id).await.unwrap(), Some(stored));
     assert_eq!(store.sale(&sale_id("S")).await.unwrap(), None, "names are told apart by case");
 }
