@@ -229,8 +229,12 @@ pub fn record_write(trace: &TraceContext, began: SystemTime, events: usize, fail
 
 async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<WriteOutcome>, StoreError> {
     let now = Timestamp::now();
-    if let Some(outcomes) = write_as_new(session, events, now).await? {
-        return Ok(outcomes);
+    for known in [Known::Nothing, Known::Read] {
+        match write_as_new(session, events, known, now).await? {
+            AsNew::Written(outcomes) => return Ok(outcomes),
+            AsNew::KeyTaken => {}
+            AsNew::NotSo => break,
+        }
     }
     let sales = lock_sales(session, events).await?;
     let mut batch = Batch::of(sales);
@@ -242,37 +246,56 @@ async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<Wr
     Ok(outcomes)
 }
 
-/// Writes `events` as if they were orders that fit, and that the store does not know, which is so almost always. None:
-/// it is not so, and nothing is written.
+/// What is looked up before a batch is written as new.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Nothing: the store knows none of its orders, almost always.
+    Nothing,
+    /// Which of its orders the store knows. Whoever asks again has the event in the log twice: among a crowd nearly
+    /// every full batch has such an order.
+    Read,
+}
+
+/// What came of writing a batch as new. Unless it is written, nothing is, and nothing is locked.
+enum AsNew {
+    Written(Vec<WriteOutcome>),
+    /// The store knows an order that was taken for new.
+    KeyTaken,
+    /// There is more to it than orders that fit, and such as are known.
+    NotSo,
+}
+
+/// Writes `events` as if they were orders that fit and that the store does not know, but for those that are `known`.
 ///
 /// A sale's row is locked last, by the statement that counts what it sells and looks whether all of it may be: until
 /// the COMMIT right behind it nobody else writes orders of that sale, and before it everybody inserts side by side.
 async fn write_as_new(
     session: &mut Session,
     events: &[IncomingEvent],
+    known: Known,
     now: Timestamp,
-) -> Result<Option<Vec<WriteOutcome>>, StoreError> {
+) -> Result<AsNew, StoreError> {
     let mut batch = Batch::of_limitless_sales(events);
+    if known == Known::Read {
+        read_known_orders(session, events, &mut batch).await?;
+    }
     let outcomes = batch.decide_all(events);
     if !are_all_new(&outcomes) {
-        return Ok(None);
+        return Ok(AsNew::NotSo);
     }
-    let is_so = match insert_orders(session, events, &batch, now).await {
-        Ok(()) => count_new(session, &batch).await?,
-        // One is known, then.
-        Err(error) if error.is_taken_key() => false,
+    let failed = match insert_orders(session, events, &batch, now).await {
+        Ok(()) if count_new(session, &batch).await? => return Ok(AsNew::Written(outcomes)),
+        Ok(()) => AsNew::NotSo,
+        Err(error) if error.is_taken_key() => AsNew::KeyTaken,
         Err(error) => return Err(error),
     };
-    if is_so {
-        return Ok(Some(outcomes));
-    }
     // Some may have been inserted by now: as if they had not.
     session.begin_anew().await?;
-    Ok(None)
+    Ok(failed)
 }
 
-/// Whether every event is an order to insert, or is in the batch twice. That the store knows none of them is then told
-/// by their keys: none is taken.
+/// Whether every event is an order to insert, or one that is known or in the batch twice. That the store knows no other
+/// is then told by their keys: none is taken.
 fn are_all_new(outcomes: &[WriteOutcome]) -> bool {
     outcomes.iter().all(|outcome| matches!(outcome, WriteOutcome::Confirmed | WriteOutcome::Duplicate))
 }
@@ -308,7 +331,9 @@ async fn lock_sales(
 }
 
 /// Reads which of the batch's orders the store has. A plain read does: at `READ COMMITTED` it sees all
-/// that was committed before the sales were locked, and nobody commits orders of a sale without its lock.
+/// that was committed before the sales were locked, and nobody commits orders of a sale without its lock. Where they are
+/// not locked, what is committed later has a key that is taken; and that a known order is placed once more changes nothing,
+/// whatever else becomes of it.
 async fn read_known_orders(
     connection: &mut Connection,
     events: &[IncomingEvent],

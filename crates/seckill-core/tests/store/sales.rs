@@ -1,6 +1,6 @@
 //! Sales are made once and read back.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seckill_core::{
     sale::{Sale, SaleSwitch},
     store::{CreateOutcome, StoredSale},
@@ -27,7 +27,8 @@ async fn a_sale_is_read_back_as_it_was_made() {
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].delta, history[0].actor.as_str()), (1_000_000_000, "ann"));
     let adjustment = history[0].number;
-    let created = history[0].at;
+    let created = stored.created;
+    assert!(created <= history[0].at && created > history[0].at - SignedDuration::from_secs(5));
     assert_eq!(
         stored,
         StoredSale { sale: sale.clone(), sold: 0, adjustment, epoch: 0, rebuild_epoch: 0, created }

@@ -113,7 +113,11 @@ async fn write_behind(database: &TestDatabase, first: &str, events: &[IncomingEv
         database.wait_for_connection("state = 'User sleep'").await;
         write_stubbornly(&store, events).await
     };
-    let inserted = database.wait_for_connection("info LIKE 'UPDATE `sales` SET `sold`%'");
+    // While it is held: a batch that waits for it before it inserts comes here, too, once it is free.
+    let inserted = database.wait_for_connection(
+        "info LIKE 'UPDATE `sales` SET `sold`%' AND EXISTS \
+         (SELECT * FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep')",
+    );
     let ((), outcomes, ()) = tokio::join!(holding, writing, inserted);
     outcomes
 }
@@ -140,6 +144,19 @@ async fn p1_orders_that_are_inserted_already_are_rejected_where_another_took_the
     let outcomes = write_behind(&database, "UPDATE sales SET sold = 3", &events).await;
     assert_eq!(outcomes, [WriteOutcome::Confirmed, WriteOutcome::Rejected]);
     assert_eq!(sold(&database.store(), "s").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_again_keeps_no_writer_from_inserting_beside_others() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    create(&store, "s", 5).await;
+    let again = placed(&order("s", "ada", 1));
+    store.write_batch(std::slice::from_ref(&again)).await.unwrap();
+    let events = [placed(&order("s", "bob", 1)), again, placed(&order("s", "cyd", 1))];
+    let outcomes = write_behind(&database, "UPDATE sales SET title = title", &events).await;
+    assert_eq!(outcomes, [WriteOutcome::Confirmed, WriteOutcome::Duplicate, WriteOutcome::Confirmed]);
+    assert_eq!(sold(&store, "s").await, 3);
 }
 
 #[tokio::test]
