@@ -20,6 +20,7 @@ mod producer;
 mod publisher;
 mod range;
 mod raw_event;
+mod reach;
 mod subscriber;
 mod topic_id;
 pub mod topics;

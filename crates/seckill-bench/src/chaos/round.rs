@@ -90,6 +90,9 @@ pub async fn play(world: &mut World, round: &Round, number: usize) -> anyhow::Re
     if let Err(error) = world.make_whole().await {
         outcome.problems.push(format!("{error:#}"));
     }
+    if let Err(error) = world.wait_for_writers().await {
+        outcome.problems.push(format!("{error:#}"));
+    }
     // Nor is an order that cannot be cancelled: that it is not there is what the checks will say.
     if let Err(error) = cancel_some(world, &plenty, &History::read(&told_plenty)?).await {
         outcome.problems.push(format!("{error:#}"));

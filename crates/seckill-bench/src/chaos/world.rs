@@ -21,6 +21,12 @@ use super::{
 };
 use crate::{verify::WhereArgs, witness::LogWitness};
 
+/// How many writers each consumer has.
+const WRITERS: usize = 2;
+
+/// How long it may take until all of them are members of the group again.
+const WRITERS_WITHIN: Duration = Duration::from_secs(30);
+
 /// How long the partitions of a topic may be without a leader, while all brokers are there.
 const LEADERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -152,6 +158,7 @@ impl World {
                 common(with_address(&redis, proxies.redis)?, proxies.kafka.to_string(), mysql.clone());
             settings.consumer = common(redis, kafka, with_address(&mysql, proxies.commit_cut.address)?);
         }
+        settings.consumer.push(("SECKILL_WRITERS".to_owned(), WRITERS.to_string()));
         if *self.processes.settings() != settings {
             self.end().await?;
             self.processes.set(settings);
@@ -179,6 +186,20 @@ impl World {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(())
+    }
+
+    /// Waits until every writer has its part of the log. One that is left out loses nothing, for the others have taken
+    /// its part; but the last one that is left out is one too many.
+    pub async fn wait_for_writers(&self) -> anyhow::Result<()> {
+        let (began, wanted) = (Instant::now(), WRITERS * self.processes.names(Kind::Consumer).len());
+        loop {
+            let found = self.log.members().await;
+            if found.as_ref().is_ok_and(|found| *found == wanted) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < WRITERS_WITHIN, "{wanted} writers, in the group: {found:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Creates a sale, and waits until every API sells it.

@@ -85,6 +85,16 @@ impl LogWitness {
         .await
     }
 
+    /// How many members the group has that all have their part; none while that is yet to be settled.
+    pub async fn members(&self) -> anyhow::Result<usize> {
+        self.ask(|witness, client| {
+            let groups = client.fetch_group_list(Some(&witness.group), ANSWER_WITHIN)?;
+            let settled = groups.groups().iter().find(|group| group.state() == "Stable");
+            Ok(settled.map_or(0, |group| group.members().len()))
+        })
+        .await
+    }
+
     /// Whether the group has committed all of the log up to `ends`: then it is in MySQL.
     pub async fn is_written(&self, ends: &Offsets) -> anyhow::Result<bool> {
         let kafka = KafkaSettings {

@@ -1,13 +1,16 @@
 //! Looking at the order log from outside: how long it is, and how far the consumer group has come.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, thread, time::Duration};
 
+use parking_lot::RwLock;
 use rdkafka::{
     ClientConfig,
     consumer::{BaseConsumer, Consumer},
 };
 
-use super::{ErrorCode, LogError, RawEvent, committed, config, config::Quiet, range, topic_id::TopicIds};
+use super::{
+    ErrorCode, LogError, RawEvent, committed, config, config::Quiet, range, reach::Reach, topic_id::TopicIds,
+};
 use crate::settings::{GroupSettings, KafkaSettings};
 
 /// How long reading a stretch of a topic may take without anything coming.
@@ -21,7 +24,8 @@ type Offsets = BTreeMap<i32, i64>;
 pub struct LogObserver(Arc<Observed>);
 
 struct Observed {
-    consumer: BaseConsumer<Quiet>,
+    client: RwLock<Arc<BaseConsumer<Quiet>>>,
+    reach: Reach,
     config: ClientConfig,
     ids: TopicIds,
     orders_topic: String,
@@ -33,7 +37,8 @@ impl LogObserver {
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
         let config = config::reader(settings, group)?;
         Ok(Self(Arc::new(Observed {
-            consumer: config::create(&config, Quiet)?,
+            client: RwLock::new(Arc::new(config::create(&config, Quiet)?)),
+            reach: Reach::new(settings)?,
             config,
             ids: TopicIds::new(settings)?,
             orders_topic: settings.orders_topic.clone(),
@@ -118,7 +123,9 @@ impl LogObserver {
         let observed = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || {
             observed.drain();
-            work(&observed)
+            let answer = work(&observed);
+            observed.look(!matches!(answer, Err(LogError::Unavailable { .. })));
+            answer
         });
         done.await.expect("the work does not panic")
     }
@@ -127,16 +134,38 @@ impl LogObserver {
 impl Observed {
     /// Takes what the client has logged and reported since: nobody polls it otherwise, and it would pile up.
     fn drain(&self) {
+        let client = self.client();
         for _ in 0..64 {
-            if self.consumer.poll(Duration::ZERO).is_none() {
+            if client.poll(Duration::ZERO).is_none() {
                 break;
             }
         }
     }
 
+    fn client(&self) -> Arc<BaseConsumer<Quiet>> {
+        Arc::clone(&self.client.read())
+    }
+
+    /// Replaces the client if it has lost its brokers, which may be where it was not `answered`.
+    fn look(&self, answered: bool) {
+        if answered {
+            return self.reach.answered();
+        }
+        if !self.reach.is_lost(self.client().client()) {
+            return;
+        }
+        match config::create(&self.config, Quiet) {
+            Ok(client) => {
+                let old = mem::replace(&mut *self.client.write(), Arc::new(client));
+                thread::spawn(move || drop(old));
+            }
+            Err(error) => tracing::error!(%error, "no new client of the order log"),
+        }
+    }
+
     fn partitions(&self, topic: &str) -> Result<Vec<i32>, LogError> {
         let doing = "asking for the topic";
-        let metadata = self.consumer.fetch_metadata(Some(topic), config::ANSWER_WITHIN);
+        let metadata = self.client().fetch_metadata(Some(topic), config::ANSWER_WITHIN);
         let metadata = metadata.map_err(|error| LogError::of(doing, &error))?;
         let topic = metadata.topics().first().ok_or_else(|| LogError::timed_out(doing))?;
         match topic.error() {
@@ -147,9 +176,9 @@ impl Observed {
 
     /// The first offset that is there and the one after the last, of each partition.
     fn watermarks(&self, topic: &str) -> Result<BTreeMap<i32, (i64, i64)>, LogError> {
-        let mut watermarks = BTreeMap::new();
+        let (client, mut watermarks) = (self.client(), BTreeMap::new());
         for partition in self.partitions(topic)? {
-            let found = self.consumer.fetch_watermarks(topic, partition, config::ANSWER_WITHIN);
+            let found = client.fetch_watermarks(topic, partition, config::ANSWER_WITHIN);
             watermarks.insert(partition, found.map_err(|error| LogError::of("asking for offsets", &error))?);
         }
         Ok(watermarks)
@@ -157,7 +186,7 @@ impl Observed {
 
     fn committed(&self) -> Result<Offsets, LogError> {
         let partitions = self.partitions(&self.orders_topic)?;
-        Ok(committed::ask(&self.ids, &self.consumer, &self.orders_topic, partitions)?.next)
+        Ok(committed::ask(&self.ids, &*self.client(), &self.orders_topic, partitions)?.next)
     }
 
     fn has_reached(&self, ends: &Offsets) -> Result<bool, LogError> {
@@ -178,7 +207,7 @@ impl Observed {
     /// An error if the partition ends before that now: then it is another one, which never gets there.
     fn is_empty_before(&self, partition: i32, end: i64) -> Result<bool, LogError> {
         let doing = "asking for offsets";
-        let found = self.consumer.fetch_watermarks(&self.orders_topic, partition, config::ANSWER_WITHIN);
+        let found = self.client().fetch_watermarks(&self.orders_topic, partition, config::ANSWER_WITHIN);
         let (low, high) = found.map_err(|error| LogError::of(doing, &error))?;
         if high < end { Err(LogError::of_code(doing, ErrorCode::OffsetOutOfRange)) } else { Ok(low >= end) }
     }

@@ -24,6 +24,7 @@ use super::{
     ack_watch::AckWatch,
     config,
     partition::{BySlot, Slot, in_slot},
+    reach::Reach,
 };
 
 /// How long to wait before a replacement is tried again that could not be made.
@@ -48,6 +49,7 @@ struct Shared {
     config: ClientConfig,
     current: RwLock<Current>,
     watch: Arc<AckWatch>,
+    reach: Arc<Reach>,
 }
 
 /// The librdkafka producer in use; none while it is being replaced.
@@ -68,14 +70,16 @@ struct Deliveries {
     shared: Weak<Shared>,
     generation: u64,
     watch: Arc<AckWatch>,
+    reach: Arc<Reach>,
     ack_seconds: Histogram,
     failures: Counter,
 }
 
 impl Producer {
-    pub(super) fn new(config: ClientConfig) -> Result<Self, LogError> {
+    pub(super) fn new(config: ClientConfig, reach: Reach) -> Result<Self, LogError> {
         let current = RwLock::new(Current { generation: 0, client: None });
-        let shared = Arc::new(Shared { config, current, watch: Arc::new(AckWatch::new()) });
+        let (watch, reach) = (Arc::new(AckWatch::new()), Arc::new(reach));
+        let shared = Arc::new(Shared { config, current, watch, reach });
         let client = shared.connect(0)?;
         shared.current.write().client = Some(Arc::new(client));
         Ok(Self(shared))
@@ -159,6 +163,7 @@ impl Shared {
             shared: Arc::downgrade(self),
             generation,
             watch: Arc::clone(&self.watch),
+            reach: Arc::clone(&self.reach),
             ack_seconds: histogram!("seckill_order_log_ack_seconds"),
             failures: counter!("seckill_order_log_failures_total"),
         };
@@ -199,6 +204,16 @@ fn replace(shared: &Arc<Shared>, generation: u64) {
 }
 
 impl Deliveries {
+    /// Replaces `client`, which is that of this generation, if it has lost its brokers. While acknowledgements come it
+    /// has not, and their thread, which this is called on, has better to do than to ask.
+    fn look(&self, client: &Client) {
+        if self.watch.in_flight() > 0 && !self.watch.is_stalled() {
+            self.reach.answered();
+        } else if self.reach.is_lost(client.client()) {
+            self.replace();
+        }
+    }
+
     /// Never on this thread: if nobody else holds the producer any more, its end waits for this thread.
     fn replace(&self) {
         let (shared, generation) = (Weak::clone(&self.shared), self.generation);

@@ -9,6 +9,7 @@ use super::{
     Delivery, ErrorCode, LogError, Position, PublishError, RawEvent, config,
     partition::Slot,
     producer::{Producer, Record},
+    reach::Reach,
     traced,
 };
 use crate::{
@@ -50,7 +51,7 @@ impl OrderPublisher {
     /// A publisher with `limits`.
     pub fn with_limits(settings: &KafkaSettings, limits: PublisherLimits) -> Result<Self, LogError> {
         Ok(Self {
-            producer: Producer::new(config::producer(settings, limits)?)?,
+            producer: Producer::new(config::producer(settings, limits)?, Reach::new(settings)?)?,
             orders_topic: settings.orders_topic.clone(),
             dead_letter_topic: settings.dead_letter_topic.clone(),
         })

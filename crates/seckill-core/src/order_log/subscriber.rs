@@ -20,6 +20,7 @@ use super::{
     assignments::{Assignments, numbers},
     config,
     error::is_transient,
+    reach::{LOOK_WITHIN, Reach},
     topic_id::TopicIds,
 };
 use crate::settings::{GroupSettings, KafkaSettings};
@@ -30,8 +31,6 @@ const IDLE_WAIT: Duration = Duration::from_millis(100);
 const SETTLED: Duration = Duration::from_millis(2);
 /// How often it is asked whether the topic is still the same one.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long that may hold up reading.
-const LOOK_WITHIN: Duration = Duration::from_millis(500);
 /// How long leaving the group may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -43,6 +42,7 @@ pub struct OrderSubscriber {
     consumer: BaseConsumer<Assignments>,
     config: ClientConfig,
     ids: TopicIds,
+    reach: Reach,
     topic: String,
     /// Where each partition goes on that has events which were read and not stored.
     unstored: Mutex<BTreeMap<i32, i64>>,
@@ -65,6 +65,7 @@ impl OrderSubscriber {
             consumer: Self::member(&config, &topic, &ids, false)?,
             config,
             ids,
+            reach: Reach::new(settings)?,
             topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
@@ -222,35 +223,48 @@ impl OrderSubscriber {
         waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
     }
 
-    /// Joins the group anew if the topic was deleted and made anew, and says so: everything is revoked by that.
+    /// Joins the group anew if the topic was deleted and made anew, or if the client is of no use any more, and says so:
+    /// everything is revoked by that.
     ///
-    /// With a client that never knew the old topic: one that did goes on at the offsets of that, and pays no heed to
-    /// a leader whose epoch is lower than the last one of the old topic, so that it reads nothing at all.
+    /// A topic made anew needs a client that never knew the old one: one that did goes on at the offsets of that, and
+    /// pays no heed to a leader whose epoch is lower than the last one of the old topic, so that it reads nothing at all.
     fn look_at_topic(&mut self) -> Result<bool, LogError> {
         if self.looked.elapsed() < LOOK_EVERY {
             return Ok(false);
         }
         self.looked = Instant::now();
-        // While it is not there, or does not answer, there is nothing else to be read.
-        let Ok(Some(now)) = self.ids.ask(self.consumer.client(), &self.topic, LOOK_WITHIN) else {
-            return Ok(false);
+        let asked = self.ids.ask(self.consumer.client(), &self.topic, LOOK_WITHIN);
+        let lost = if asked.is_ok() {
+            self.reach.answered();
+            false
+        } else {
+            self.reach.is_lost(self.consumer.client())
         };
-        let context = self.consumer.context();
-        let (read, paused) = (*context.read.lock(), context.paused.load(Ordering::Relaxed));
         let held =
             self.consumer.assignment().map_err(|error| LogError::of("looking at the topic", &error))?;
-        if read == Some(now) || held.count() == 0 {
-            return Ok(false);
+        let read = *self.consumer.context().read.lock();
+        // While it is not there, or does not answer, there is nothing else to be read.
+        let made_anew = asked.ok().flatten().is_some_and(|now| read != Some(now) && held.count() > 0);
+        if made_anew {
+            tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
         }
-        tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
-        let known_old =
-            mem::replace(&mut self.consumer, Self::member(&self.config, &self.topic, &self.ids, paused)?);
-        // What it commits when it leaves bears the name of the old topic.
-        thread::spawn(move || drop(known_old));
+        if lost || made_anew {
+            self.join_anew(&held)?;
+        }
+        Ok(lost || made_anew)
+    }
+
+    /// Goes on with a new client, which joins the group in the background of the next polls.
+    fn join_anew(&mut self, held: &TopicPartitionList) -> Result<(), LogError> {
+        let paused = self.consumer.context().paused.load(Ordering::Relaxed);
+        let client = Self::member(&self.config, &self.topic, &self.ids, paused)?;
+        let old = mem::replace(&mut self.consumer, client);
+        // It leaves by itself, if it can. What it commits bears the name of the topic that it has read.
+        thread::spawn(move || drop(old));
         self.early.clear();
         self.unstored.lock().clear();
-        self.revoked.extend(numbers(&held));
-        Ok(true)
+        self.revoked.extend(numbers(held));
+        Ok(())
     }
 
     fn poll_one(&mut self, patience: Duration) -> Result<Option<RawEvent>, LogError> {

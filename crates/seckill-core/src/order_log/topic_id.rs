@@ -52,6 +52,8 @@ impl fmt::Display for TopicId {
 /// Asks for ids of topics.
 #[derive(Clone)]
 pub(super) struct TopicIds {
+    /// Where Kafka is found at first: hosts and ports.
+    bootstrap: Vec<(String, u16)>,
     /// How brokers prove who they are; none: they are spoken to in the clear.
     tls: Option<Arc<ClientConfig>>,
 }
@@ -60,8 +62,9 @@ impl TopicIds {
     /// Of the brokers of `settings`, as librdkafka is told to speak to them.
     pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
         let brokers = Address::of(&settings.kafka_brokers);
+        let bootstrap = brokers.plain.replace(SSL, "").split(',').map(place).collect();
         if !brokers.plain.contains(SSL) {
-            return Ok(Self { tls: None });
+            return Ok(Self { bootstrap, tls: None });
         }
         let wrong = |why: String| LogError::Config(format!("KAFKA_BROKERS: {why}"));
         let mut trusted = RootCertStore::empty();
@@ -81,7 +84,7 @@ impl TopicIds {
             .expect("the provider has the usual versions of TLS")
             .with_root_certificates(trusted)
             .with_no_client_auth();
-        Ok(Self { tls: Some(Arc::new(tls)) })
+        Ok(Self { bootstrap, tls: Some(Arc::new(tls)) })
     }
 
     /// Asks Kafka, at the brokers that `client` knows, for the id of `topic`. None: there is no such topic, or the
@@ -104,6 +107,13 @@ impl TopicIds {
             }
         }
         Err(LogError::of_code(DOING, ErrorCode::BrokerTransportFailure))
+    }
+
+    /// Whether Kafka answers at one of the addresses of the settings, and names brokers to go on with.
+    pub(super) fn names_brokers(&self, topic: &str, within: Duration) -> bool {
+        self.bootstrap.iter().any(|(host, port)| {
+            self.ask_broker(host, *port, topic, within).is_ok_and(|answer| !answer.brokers.is_empty())
+        })
     }
 
     fn ask_broker(
@@ -129,6 +139,13 @@ impl TopicIds {
         }
         Err(failed)
     }
+}
+
+/// The host and port of a broker's address; Kafka's own port if it says none.
+fn place(address: &str) -> (String, u16) {
+    let place = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.trim().parse().ok()?)));
+    let (host, port) = place.unwrap_or((address, 9092));
+    (host.trim().trim_matches(['[', ']']).to_owned(), port)
 }
 
 /// Asks for `topic` and reads the answer. Both are behind their length.

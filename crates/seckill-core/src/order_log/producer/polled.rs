@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::producer::{Producer as _, PurgeConfig};
@@ -20,6 +20,9 @@ use super::Client;
 
 /// How long the thread asks at a time. What comes it tells at once; as long it may take until it has ended.
 const ASK_FOR: Duration = Duration::from_millis(500);
+
+/// How often it is asked whether the producer is of any use still.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// A producer. Dropping it gives up what is on its way, which the thread still tells, and waits for the thread: it must
 /// not be dropped there.
@@ -35,8 +38,13 @@ impl Polled {
         let thread = thread::spawn({
             let (producer, dropped) = (Arc::clone(&producer), Arc::clone(&dropped));
             move || {
+                let mut looked = Instant::now();
                 while !dropped.load(Ordering::Relaxed) {
                     producer.poll(ASK_FOR);
+                    if looked.elapsed() >= LOOK_EVERY {
+                        producer.context().look(&producer);
+                        looked = Instant::now();
+                    }
                 }
             }
         });

@@ -35,7 +35,8 @@ fn send(producer: &Producer, topic: &str) -> mpsc::Receiver<Delivery> {
 #[tokio::test]
 async fn p2_a_producer_beyond_help_is_replaced_and_every_caller_hears() {
     let (settings, admin) = topic().await;
-    let producer = Producer::new(config::producer(&settings, PublisherLimits::default()).unwrap()).unwrap();
+    let config = config::producer(&settings, PublisherLimits::default()).unwrap();
+    let producer = Producer::new(config, Reach::new(&settings).unwrap()).unwrap();
     let patience = Duration::from_secs(10);
     send(&producer, &settings.orders_topic).recv_timeout(patience).unwrap().unwrap();
 

@@ -1,0 +1,60 @@
+//! Telling a client that has lost its brokers from a Kafka that is away.
+//!
+//! librdkafka forgets every broker that an answer of Kafka does not name. A Kafka whose brokers are all fenced, as they
+//! are for a moment after a pause that outlasts their session with the controller, names none; the client then has
+//! nobody left to ask, and does nothing any more, for ever and without a word (librdkafka's issue 5301, open in 2.12 and
+//! 2.13). Only a new client helps.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::{ClientContext, client::Client};
+
+use super::{LogError, topic_id::TopicIds};
+use crate::settings::KafkaSettings;
+
+/// How long Kafka must have answered here and not there. A client that finds its way back by itself does so within a
+/// second or two.
+const LOST_AFTER: Duration = Duration::from_secs(5);
+
+/// How long an answer is waited for.
+pub(super) const LOOK_WITHIN: Duration = Duration::from_millis(500);
+
+/// Watches over one client, and over the one that replaces it.
+pub(super) struct Reach {
+    ids: TopicIds,
+    topic: String,
+    /// Since when Kafka answers here, and not there.
+    cut_off: Mutex<Option<Instant>>,
+}
+
+impl Reach {
+    pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
+        Ok(Self {
+            ids: TopicIds::new(settings)?,
+            topic: settings.orders_topic.clone(),
+            cut_off: Mutex::default(),
+        })
+    }
+
+    /// The client was answered.
+    pub(super) fn answered(&self) {
+        *self.cut_off.lock() = None;
+    }
+
+    /// Whether `client` has lost its brokers, and must be replaced: it is not answered, and Kafka answers at the
+    /// addresses of the settings, again and again.
+    pub(super) fn is_lost<C: ClientContext>(&self, client: &Client<C>) -> bool {
+        let answered = client.fetch_metadata(Some(&self.topic), LOOK_WITHIN).is_ok();
+        if answered || !self.ids.names_brokers(&self.topic, LOOK_WITHIN) {
+            self.answered();
+            return false;
+        }
+        let lost = self.cut_off.lock().get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER;
+        if lost {
+            tracing::warn!("a client of the order log has lost its brokers: making a new one");
+            self.answered();
+        }
+        lost
+    }
+}
