@@ -25,7 +25,7 @@ async fn log() -> (TestLog, Naming) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p3_a_member_whose_client_has_lost_all_brokers_joins_anew() {
+async fn p4_a_member_whose_client_has_lost_all_brokers_joins_anew() {
     let (log, naming) = log().await;
     let mut member = log.subscriber();
     log.publish(5).await;
@@ -49,7 +49,7 @@ async fn p3_a_member_whose_client_has_lost_all_brokers_joins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p2_a_producer_that_has_lost_all_brokers_is_replaced() {
+async fn p4_a_producer_that_has_lost_all_brokers_is_replaced() {
     let (log, naming) = log().await;
     let limits = PublisherLimits { message_timeout: Duration::from_secs(3), ..PublisherLimits::default() };
     let publisher = OrderPublisher::with_limits(&log.kafka, limits).unwrap();
@@ -67,7 +67,7 @@ async fn p2_a_producer_that_has_lost_all_brokers_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_observer_that_has_lost_all_brokers_looks_again() {
+async fn p4_an_observer_that_has_lost_all_brokers_looks_again() {
     let (log, naming) = log().await;
     let observer = LogObserver::new(&log.kafka, &log.group).unwrap();
     observer.end_offsets().await.unwrap();
