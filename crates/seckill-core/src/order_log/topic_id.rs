@@ -190,3 +190,20 @@ fn id_in(answer: &MetadataResponse) -> Result<Option<TopicId>, LogError> {
         Some(_) => Err(LogError::of_code(DOING, ErrorCode::BrokerNotAvailable)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn a_brokers_address_is_a_host_and_a_port() {
+        for (address, host, port) in [
+            ("one:9093", "one", 9093),
+            (" two:9092 ", "two", 9092),
+            ("three", "three", 9092),
+            ("[::1]:1", "::1", 1),
+        ] {
+            assert_eq!(place(address), (host.to_owned(), port), "{address}");
+        }
+    }
+}
