@@ -35,12 +35,12 @@ struct Observed {
 impl LogObserver {
     /// An observer of `group`'s progress. It connects in the background.
     pub fn new(settings: &KafkaSettings, group: &GroupSettings) -> Result<Self, LogError> {
-        let config = config::reader(settings, group)?;
+        let (config, ids) = (config::reader(settings, group)?, TopicIds::new(settings)?);
         Ok(Self(Arc::new(Observed {
             client: RwLock::new(Arc::new(config::create(&config, Quiet)?)),
-            reach: Reach::new(settings)?,
+            reach: Reach::new(ids.clone(), &settings.orders_topic),
             config,
-            ids: TopicIds::new(settings)?,
+            ids,
             orders_topic: settings.orders_topic.clone(),
             dead_letter_topic: settings.dead_letter_topic.clone(),
         })))
@@ -148,10 +148,7 @@ impl Observed {
 
     /// Replaces the client if it has lost its brokers, which may be where it was not `answered`.
     fn look(&self, answered: bool) {
-        if answered {
-            return self.reach.answered();
-        }
-        if !self.reach.is_lost(self.client().client()) {
+        if !self.reach.is_lost(self.client().client(), answered) {
             return;
         }
         match config::create(&self.config, Quiet) {

@@ -207,9 +207,8 @@ impl Deliveries {
     /// Replaces `client`, which is that of this generation, if it has lost its brokers. While acknowledgements come it
     /// has not, and their thread, which this is called on, has better to do than to ask.
     fn look(&self, client: &Client) {
-        if self.watch.in_flight() > 0 && !self.watch.is_stalled() {
-            self.reach.answered();
-        } else if self.reach.is_lost(client.client()) {
+        let acknowledged = self.watch.in_flight() > 0 && !self.watch.is_stalled();
+        if self.reach.is_lost(client.client(), acknowledged) {
             self.replace();
         }
     }

@@ -10,6 +10,7 @@ use super::{
     partition::Slot,
     producer::{Producer, Record},
     reach::Reach,
+    topic_id::TopicIds,
     traced,
 };
 use crate::{
@@ -50,8 +51,9 @@ impl OrderPublisher {
 
     /// A publisher with `limits`.
     pub fn with_limits(settings: &KafkaSettings, limits: PublisherLimits) -> Result<Self, LogError> {
+        let reach = Reach::new(TopicIds::new(settings)?, &settings.orders_topic);
         Ok(Self {
-            producer: Producer::new(config::producer(settings, limits)?, Reach::new(settings)?)?,
+            producer: Producer::new(config::producer(settings, limits)?, reach)?,
             orders_topic: settings.orders_topic.clone(),
             dead_letter_topic: settings.dead_letter_topic.clone(),
         })

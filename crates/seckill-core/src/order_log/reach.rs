@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::{ClientContext, client::Client};
 
-use super::{LogError, topic_id::TopicIds};
-use crate::settings::KafkaSettings;
+use super::topic_id::TopicIds;
 
 /// How long Kafka must have answered here and not there. A client that finds its way back by itself does so within a
 /// second or two.
@@ -29,31 +28,24 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
-        Ok(Self {
-            ids: TopicIds::new(settings)?,
-            topic: settings.orders_topic.clone(),
-            cut_off: Mutex::default(),
-        })
-    }
-
-    /// The client was answered.
-    pub(super) fn answered(&self) {
-        *self.cut_off.lock() = None;
+    /// Over a client whose brokers are asked for `topic`, here by `ids`.
+    pub(super) fn new(ids: TopicIds, topic: &str) -> Self {
+        Self { ids, topic: topic.to_owned(), cut_off: Mutex::default() }
     }
 
     /// Whether `client` has lost its brokers, and must be replaced: it is not answered, and Kafka answers at the
-    /// addresses of the settings, again and again.
-    pub(super) fn is_lost<C: ClientContext>(&self, client: &Client<C>) -> bool {
-        let answered = client.fetch_metadata(Some(&self.topic), LOOK_WITHIN).is_ok();
-        if answered || !self.ids.names_brokers(&self.topic, LOOK_WITHIN) {
-            self.answered();
-            return false;
-        }
-        let lost = self.cut_off.lock().get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER;
+    /// addresses of the settings, again and again. Neither is asked where it is known that the client was `answered`.
+    pub(super) fn is_lost<C: ClientContext>(&self, client: &Client<C>, answered: bool) -> bool {
+        let cut_off = !answered
+            && client.fetch_metadata(Some(&self.topic), LOOK_WITHIN).is_err()
+            && self.ids.names_brokers(&self.topic, LOOK_WITHIN);
+        let mut since = self.cut_off.lock();
+        let lost = cut_off && since.get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER;
         if lost {
             tracing::warn!("a client of the order log has lost its brokers: making a new one");
-            self.answered();
+        }
+        if lost || !cut_off {
+            *since = None;
         }
         lost
     }

@@ -64,8 +64,8 @@ impl OrderSubscriber {
         Ok(Self {
             consumer: Self::member(&config, &topic, &ids, false)?,
             config,
+            reach: Reach::new(ids.clone(), &topic),
             ids,
-            reach: Reach::new(settings)?,
             topic,
             unstored: Mutex::default(),
             revoked: HashSet::new(),
@@ -234,12 +234,7 @@ impl OrderSubscriber {
         }
         self.looked = Instant::now();
         let asked = self.ids.ask(self.consumer.client(), &self.topic, LOOK_WITHIN);
-        let lost = if asked.is_ok() {
-            self.reach.answered();
-            false
-        } else {
-            self.reach.is_lost(self.consumer.client())
-        };
+        let lost = self.reach.is_lost(self.consumer.client(), asked.is_ok());
         let held =
             self.consumer.assignment().map_err(|error| LogError::of("looking at the topic", &error))?;
         let read = *self.consumer.context().read.lock();

@@ -5,7 +5,10 @@ use std::{sync::mpsc, time::Instant};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 
 use super::*;
-use crate::{order_log::PublisherLimits, settings::KafkaSettings};
+use crate::{
+    order_log::{PublisherLimits, topic_id::TopicIds},
+    settings::KafkaSettings,
+};
 
 /// A topic of one test alone.
 async fn topic() -> (KafkaSettings, AdminClient<config::Quiet>) {
@@ -36,7 +39,8 @@ fn send(producer: &Producer, topic: &str) -> mpsc::Receiver<Delivery> {
 async fn p2_a_producer_beyond_help_is_replaced_and_every_caller_hears() {
     let (settings, admin) = topic().await;
     let config = config::producer(&settings, PublisherLimits::default()).unwrap();
-    let producer = Producer::new(config, Reach::new(&settings).unwrap()).unwrap();
+    let producer =
+        Producer::new(config, Reach::new(TopicIds::new(&settings).unwrap(), &settings.orders_topic)).unwrap();
     let patience = Duration::from_secs(10);
     send(&producer, &settings.orders_topic).recv_timeout(patience).unwrap().unwrap();
 
