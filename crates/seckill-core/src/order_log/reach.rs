@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use metrics::{Counter, counter};
 use parking_lot::Mutex;
 use rdkafka::{ClientContext, client::Client};
 
@@ -25,12 +26,14 @@ pub(super) struct Reach {
     topic: String,
     /// Since when Kafka answers here, and not there.
     cut_off: Mutex<Option<Instant>>,
+    losses: Counter,
 }
 
 impl Reach {
     /// Over a client whose brokers are asked for `topic`, here by `ids`.
     pub(super) fn new(ids: TopicIds, topic: &str) -> Self {
-        Self { ids, topic: topic.to_owned(), cut_off: Mutex::default() }
+        let losses = counter!("seckill_order_log_clients_lost_total");
+        Self { ids, topic: topic.to_owned(), cut_off: Mutex::default(), losses }
     }
 
     /// Whether `client` has lost its brokers, and must be replaced: it is not answered, and Kafka answers at the
@@ -42,6 +45,7 @@ impl Reach {
         let mut since = self.cut_off.lock();
         let lost = cut_off && since.get_or_insert_with(Instant::now).elapsed() >= LOST_AFTER;
         if lost {
+            self.losses.increment(1);
             tracing::warn!("a client of the order log has lost its brokers: making a new one");
         }
         if lost || !cut_off {

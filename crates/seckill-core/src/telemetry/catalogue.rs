@@ -178,6 +178,10 @@ pub const CHAPTERS: &[Chapter] = &[
                 "Events given up without an acknowledgement; the relay publishes them again.",
                 "Does Kafka lose step?",
             ),
+            counter("seckill_order_log_clients_lost_total", "clients", BOTH).says(
+                "Clients replaced because they had lost all brokers of a Kafka that answers.",
+                "Was Kafka away for so long that its clients gave up?",
+            ),
             gauge("seckill_order_log_in_flight", "events", API)
                 .says("Events on their way to the order log.", "How much hangs on Kafka now?"),
             gauge("seckill_order_log_stalled", "0 or 1", API).says(
