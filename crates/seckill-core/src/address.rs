@@ -16,6 +16,9 @@ use mysql_async::{Opts, OptsBuilder, UrlError};
 
 const PARAMETER: &str = "ssl_ca=";
 
+/// What a broker's address begins with that is spoken to by TLS.
+const BY_TLS: &str = "ssl://";
+
 /// An address, and the authority that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -60,6 +63,18 @@ impl Address {
         Ok(client.get_connection_info().clone())
     }
 
+    /// The brokers of Kafka.
+    pub fn of_kafka(&self) -> Result<Brokers, String> {
+        let by_tls = self.plain.trim_start().starts_with(BY_TLS);
+        let places: Option<Vec<_>> = self.plain.split(',').map(|text| broker(text, by_tls)).collect();
+        let places =
+            places.ok_or("must be HOST:PORT[,HOST:PORT…], with ssl:// in front of each or of none")?;
+        if self.authority.is_some() && !by_tls {
+            return Err("ssl_ca goes with ssl:// in front of each broker".into());
+        }
+        Ok(Brokers { places, by_tls })
+    }
+
     /// The address as the driver of MySQL wants it.
     pub fn of_mysql(&self) -> Result<Opts, String> {
         // Not the error's own words: they quote, and a password with a "?" in it would be quoted.
@@ -73,6 +88,33 @@ impl Address {
         let trusted = trusted.with_root_certs(vec![certificates.into()]).with_disable_built_in_roots(true);
         Ok(OptsBuilder::from_opts(options).ssl_opts(trusted).into())
     }
+}
+
+/// Where Kafka is found at first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brokers {
+    /// Hosts and ports; IPv6 addresses without their brackets.
+    pub places: Vec<(String, u16)>,
+    /// Whether they are spoken to by TLS.
+    pub by_tls: bool,
+}
+
+impl Brokers {
+    /// As the client of Kafka wants them.
+    pub fn bootstrap_servers(&self) -> String {
+        let each = |(host, port): &(String, u16)| {
+            if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        };
+        self.places.iter().map(each).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// `host:port`, with `ssl://` in front of it if it must be there.
+fn broker(text: &str, by_tls: bool) -> Option<(String, u16)> {
+    let text = text.trim();
+    let (host, port) = if by_tls { text.strip_prefix(BY_TLS)? } else { text }.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    (!host.is_empty() && !host.contains('/')).then_some((host.to_owned(), port.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -105,5 +147,20 @@ mod tests {
         let wrong = Address::of(no_certificate).certificates().unwrap_err();
         assert!(wrong.contains("holds no certificate"), "{wrong}");
         assert_eq!(Address::of("rediss://h/1").certificates(), Ok(None));
+    }
+
+    #[test]
+    fn the_brokers_of_kafka_are_hosts_and_ports() {
+        for (address, places, by_tls, servers) in [
+            ("one:9093", vec![("one", 9093)], false, "one:9093"),
+            ("one:1, two:2 ", vec![("one", 1), ("two", 2)], false, "one:1,two:2"),
+            ("[::1]:9092", vec![("::1", 9092)], false, "[::1]:9092"),
+            ("ssl://a:1,ssl://b:2?ssl_ca=/a.pem", vec![("a", 1), ("b", 2)], true, "a:1,b:2"),
+        ] {
+            let brokers = Address::of(address).of_kafka().unwrap();
+            let places = places.into_iter().map(|(host, port)| (host.to_owned(), port)).collect();
+            assert_eq!(brokers, Brokers { places, by_tls }, "{address}");
+            assert_eq!(brokers.bootstrap_servers(), servers, "{address}");
+        }
     }
 }

@@ -218,19 +218,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
 fn brokers(text: &str) -> Result<String, String> {
     let address = Address::of(text);
-    let by_tls = address.plain.trim_start().starts_with("ssl://");
-    let each = |broker: &str| {
-        let place = broker.trim();
-        let place = if by_tls { place.strip_prefix("ssl://")? } else { place };
-        let (host, port) = place.rsplit_once(':')?;
-        (!host.is_empty() && !host.contains('/')).then_some(port.parse::<u16>().ok()?)
-    };
-    if !address.plain.split(',').all(|broker| each(broker).is_some()) {
-        return Err("must be HOST:PORT[,HOST:PORT…], with ssl:// in front of each or of none".into());
-    }
-    if address.authority.is_some() && !by_tls {
-        return Err("ssl_ca goes with ssl:// in front of each broker".into());
-    }
+    address.of_kafka()?;
     address.certificates()?;
     Ok(text.to_owned())
 }

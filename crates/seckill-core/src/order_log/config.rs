@@ -1,6 +1,6 @@
 //! How the clients of librdkafka are set up, each with its reasons.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use rdkafka::{
     ClientConfig, ClientContext,
@@ -17,26 +17,24 @@ use crate::{
 /// How long one question to Kafka may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// What a broker's address begins with that is spoken to by TLS.
-pub(super) const SSL: &str = "ssl://";
-
 /// What all clients share.
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     if settings.orders_topic == settings.dead_letter_topic {
         // A dead letter would be read as an order event, and become one again, for ever.
         return Err(LogError::Config("SECKILL_DEAD_LETTER_TOPIC: must not be SECKILL_ORDERS_TOPIC".into()));
     }
-    let brokers = Address::of(&settings.kafka_brokers);
+    let address = Address::of(&settings.kafka_brokers);
+    let brokers = address.of_kafka().map_err(wrong_brokers)?;
     let mut config = ClientConfig::new();
-    if brokers.plain.contains(SSL) {
+    if brokers.by_tls {
         // Without an authority of one's own, those of the machine, wherever it keeps them.
         config
             .set("security.protocol", "ssl")
-            .set("ssl.ca.location", brokers.authority.as_deref().unwrap_or("probe"))
+            .set("ssl.ca.location", address.authority.as_deref().unwrap_or("probe"))
             .set("ssl.endpoint.identification.algorithm", "https");
     }
     config
-        .set("bootstrap.servers", brokers.plain.replace(SSL, ""))
+        .set("bootstrap.servers", brokers.bootstrap_servers())
         .set("client.id", "seckill")
         // A broker that is back is found within a second or so, not after the default ten.
         .set("reconnect.backoff.ms", "50")
@@ -48,6 +46,11 @@ pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError>
         .set("statistics.interval.ms", "0");
     config.set_log_level(RDKafkaLogLevel::Warning);
     Ok(config)
+}
+
+/// What is said of brokers' addresses that are none.
+pub(super) fn wrong_brokers(why: impl Display) -> LogError {
+    LogError::Config(format!("KAFKA_BROKERS: {why}"))
 }
 
 /// A producer that loses, doubles and reorders nothing, and gives up while the buyer still cares.

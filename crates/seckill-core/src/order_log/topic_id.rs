@@ -28,7 +28,7 @@ use rustls::{
 };
 use uuid::Uuid;
 
-use super::{ErrorCode, LogError, config::SSL};
+use super::{ErrorCode, LogError, config::wrong_brokers as wrong};
 use crate::{address::Address, settings::KafkaSettings};
 
 const DOING: &str = "asking which topic it is";
@@ -61,18 +61,18 @@ pub(super) struct TopicIds {
 impl TopicIds {
     /// Of the brokers of `settings`, as librdkafka is told to speak to them.
     pub(super) fn new(settings: &KafkaSettings) -> Result<Self, LogError> {
-        let brokers = Address::of(&settings.kafka_brokers);
-        let bootstrap = brokers.plain.replace(SSL, "").split(',').map(place).collect();
-        if !brokers.plain.contains(SSL) {
+        let address = Address::of(&settings.kafka_brokers);
+        let brokers = address.of_kafka().map_err(wrong)?;
+        let bootstrap = brokers.places;
+        if !brokers.by_tls {
             return Ok(Self { bootstrap, tls: None });
         }
-        let wrong = |why: String| LogError::Config(format!("KAFKA_BROKERS: {why}"));
         let mut trusted = RootCertStore::empty();
-        match brokers.certificates().map_err(wrong)? {
+        match address.certificates().map_err(wrong)? {
             Some(text) => {
                 for certificate in CertificateDer::pem_slice_iter(&text) {
-                    let certificate = certificate.map_err(|error| wrong(format!("ssl_ca: {error}")))?;
-                    trusted.add(certificate).map_err(|error| wrong(format!("ssl_ca: {error}")))?;
+                    let certificate = certificate.map_err(|error| wrong(format_args!("ssl_ca: {error}")))?;
+                    trusted.add(certificate).map_err(|error| wrong(format_args!("ssl_ca: {error}")))?;
                 }
             }
             None => {
@@ -141,13 +141,6 @@ impl TopicIds {
     }
 }
 
-/// The host and port of a broker's address; Kafka's own port if it says none.
-fn place(address: &str) -> (String, u16) {
-    let place = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.trim().parse().ok()?)));
-    let (host, port) = place.unwrap_or((address, 9092));
-    (host.trim().trim_matches(['[', ']']).to_owned(), port)
-}
-
 /// Asks for `topic` and reads the answer. Both are behind their length.
 fn exchange(mut stream: impl Read + Write, topic: &str) -> io::Result<MetadataResponse> {
     let name = TopicName(StrBytes::from_string(topic.to_owned()));
@@ -188,22 +181,5 @@ fn id_in(answer: &MetadataResponse) -> Result<Option<TopicId>, LogError> {
         Some(ResponseError::UnknownTopicOrPartition) => Ok(None),
         // Of whatever kind: it is asked again.
         Some(_) => Err(LogError::of_code(DOING, ErrorCode::BrokerNotAvailable)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::place;
-
-    #[test]
-    fn a_brokers_address_is_a_host_and_a_port() {
-        for (address, host, port) in [
-            ("one:9093", "one", 9093),
-            (" two:9092 ", "two", 9092),
-            ("three", "three", 9092),
-            ("[::1]:1", "::1", 1),
-        ] {
-            assert_eq!(place(address), (host.to_owned(), port), "{address}");
-        }
     }
 }
