@@ -20,11 +20,11 @@ def arguments():
     parser.add_argument("--only", type=lambda text: text.split(","))
     parser.add_argument("--growth", action="store_true")
     given = parser.parse_args()
-    known = list(curves.ALL) if given.growth else PARTS
+    usual, known = (list(curves.USUAL), list(curves.ALL)) if given.growth else (PARTS, PARTS)
     for part in given.only or []:
         if part not in known:
             parser.exit(64, f"bench: no such part: '{part}'; there are {', '.join(known)}\n")
-    given.parts = given.only or known
+    given.parts = given.only or usual
     return given
 
 

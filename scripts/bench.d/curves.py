@@ -8,6 +8,8 @@ from world import Watch, World, outcome, say, service_pids
 
 # Seconds of one point.
 SECONDS = 4
+# Seconds of the hour, and of one of its points; how many of these a sale has.
+HOUR, POINT_LASTS, POINTS = 3600, 60, 5
 
 
 def curve(report, name, title, x, y, series, rows, log_x=True):
@@ -132,7 +134,7 @@ def storm(world, report):
         cores = {process: spent / SECONDS for process, spent in watch.cpu.items()}
         row = {"floor": bare, "value": found["perSecond"], "p99Ms": found["p99Ms"], "cores": cores}
         runs.append({**row, "redisCores": cores.get("redis", 0.0)})
-    report.add_ratio("soldOut", runs, "floor", ":storm")
+    report.add_ratio("soldOut", runs, "floor", "@storm")
 
     waits = []
     for _ in range(3):
@@ -155,4 +157,32 @@ def storm(world, report):
     report.check("P4", "a unit that comes back in a sold-out storm is sold within 200 ms", all(w["answeredAfterMs"] <= 200 for w in waits), str(waits))
 
 
-ALL = {"held": held, "sales": sales, "connections": connections, "drains": drains, "storm": storm}
+def hour(world, report):
+    """Memory and open files over an hour at full load with everything at work: one sale after the other, each written to its end."""
+    (consumer,), rows = world.consumers(), []
+    api = world.start("seckill-api")
+    watched = {"api": api, "consumer": consumer}
+    began = time.monotonic()
+    while time.monotonic() - began < HOUR:
+        sale = world.sale()
+        api.wait_for(f"/v1/sales/{sale}")
+        for _ in range(POINTS):
+            with Watch({name: process.pid for name, process in watched.items()}) as watch:
+                found = outcome(world.load(api.url, sale, 256, seconds=POINT_LASTS), "accepted")
+            row = {"minutes": (time.monotonic() - began) / 60, "acceptedPerSecond": found["perSecond"], "p99Ms": found["p99Ms"]}
+            row |= {f"{name}Mb": most for name, most in watch.peak_mb.items()}
+            row |= {f"{name}Files": process.open_files() for name, process in watched.items()}
+            rows.append({**row, "orders": sum(world.accepted.values()), "redisMb": world.redis_mb()})
+            say(f"hour: minute {rows[-1]['minutes']:.0f}, {rows[-1]['apiMb']:.0f} and {rows[-1]['consumerMb']:.0f} MB")
+        speed.written(world, [consumer], sale, within=900)
+    series = {name: [(row["minutes"], row[f"{name}Mb"]) for row in rows] for name in watched}
+    curve(report, "hour", "Memory over an hour at full load", "minutes", "MB", series, rows, log_x=False)
+    peak = {name: speed.peak_mb(process) for name, process in watched.items()}
+    worst = max(peak.values())
+    report.add("memory", worst, "MB", None, worst, [{**peak, "orders": sum(world.accepted.values())}], "@hour")
+    speed.whatever_was_sold(world, report, consumer)
+
+
+USUAL = {"held": held, "sales": sales, "connections": connections, "drains": drains, "storm": storm}
+# The hour only where it is asked for.
+ALL = {**USUAL, "hour": hour}

@@ -87,6 +87,9 @@ class Process:
                 raise SystemExit(f"bench: {self.name} does not answer {path} with 200; see {OUT}/{self.name}.log")
             time.sleep(0.02)
 
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def metric(self, name, labels=""):
         """The sum of a counter over all its series whose labels contain `labels`."""
         metrics = urllib.request.urlopen(self.url + "/metrics", timeout=5).read().decode()
