@@ -177,9 +177,7 @@ def hour(world, report):
         speed.written(world, [consumer], sale, within=900)
     series = {name: [(row["minutes"], row[f"{name}Mb"]) for row in rows] for name in watched}
     curve(report, "hour", "Memory over an hour at full load", "minutes", "MB", series, rows, log_x=False)
-    peak = {name: speed.peak_mb(process) for name, process in watched.items()}
-    worst = max(peak.values())
-    report.add("memory", worst, "MB", None, worst, [{**peak, "orders": sum(world.accepted.values())}], "@hour")
+    speed.most_resident(report, watched, sum(world.accepted.values()), "@hour")
     speed.whatever_was_sold(world, report, consumer)
 
 

@@ -263,10 +263,15 @@ def memory(world, report, api):
     (consumer,) = world.consumers()
     for sale in world.accepted:
         written(world, [consumer], sale)
-    mb = {"api": peak_mb(api), "consumer": peak_mb(consumer), "orders": sold}
-    worst = max(mb["api"], mb["consumer"])
-    report.add("memory", worst, "MB", None, worst, [mb])
+    most_resident(report, {"api": api, "consumer": consumer}, sold)
     world.stop(consumer)
+
+
+def most_resident(report, processes, sold, suffix=""):
+    """Adds the figure `memory`: the most that any of `processes` had, once so many orders were sold."""
+    mb = {name: peak_mb(process) for name, process in processes.items()}
+    worst = max(mb.values())
+    report.add("memory", worst, "MB", None, worst, [{**mb, "orders": sold}], suffix)
 
 
 def peak_mb(process):
