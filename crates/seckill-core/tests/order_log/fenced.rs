@@ -2,7 +2,7 @@
 //! librdkafka that hears so may forget them all.
 
 use std::{
-    thread,
+    mem, thread,
     time::{Duration, Instant},
 };
 
@@ -39,7 +39,10 @@ async fn p4_a_member_whose_client_has_lost_all_brokers_joins_anew() {
     let published = log.publish(5).await;
     let (mut missing, began) = (ids(&published), Instant::now());
     while !missing.is_empty() {
-        assert!(began.elapsed() < PATIENCE, "{} orders never came", missing.len());
+        if began.elapsed() > PATIENCE {
+            mem::forget(member); // to close a client without brokers may take for ever
+            panic!("{} orders never came", missing.len());
+        }
         for order in orders(&member.poll_batch(10, Duration::from_millis(20)).unwrap()) {
             missing.remove(&order);
         }
