@@ -13,15 +13,13 @@
 assert(#KEYS == 4 and #ARGV == 4, 'adjust: bad arity')
 local SALE = KEYS[1]
 
-local sale = redis.call('HMGET', SALE, 'fence', 'stock', 'remaining', 'adjustment', 'state', 'replid')
-if not sale[1] and not sale[5] then return { 'absent' } end
-if not stands(sale[1], sale[6]) or redis.call('EXISTS', KEYS[2], KEYS[3], KEYS[4]) ~= 3 then
-  return { 'untrusted' }
-end
+local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'stock', 'remaining', 'adjustment')
+local why = doubt(sale[1], sale[2], sale[3], KEYS[2], KEYS[3], KEYS[4])
+if why then return { why } end
 
 local number, stock = tonumber(ARGV[1]), tonumber(ARGV[2])
-local held = tonumber(sale[2]) - tonumber(sale[3])
-if number <= tonumber(sale[4]) then return { 'stale', tonumber(sale[4]) } end
+local held = tonumber(sale[4]) - tonumber(sale[5])
+if number <= tonumber(sale[6]) then return { 'stale', tonumber(sale[6]) } end
 if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= held then return { 'moved', held } end
 if stock < held then return { 'short', held } end
 

@@ -13,3 +13,9 @@ local function stands(fence, replid)
     and (not replid or here:find('master_replid:' .. replid .. '\r\n', 1, true))
 end
 
+-- Why nothing may be decided of a sale, or nil if it can be trusted. Whoever writes keeps a sentinel in each of its other
+-- keys: one that is not there was lost.
+local function doubt(fence, replid, state, buyers, orders, outbox)
+  if not fence and not state then return 'absent' end
+  if not stands(fence, replid) or redis.call('EXISTS', buyers, orders, outbox) ~= 3 then return 'untrusted' end
+end

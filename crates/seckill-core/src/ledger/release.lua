@@ -11,11 +11,10 @@
 assert(#KEYS == 4 and #ARGV > 0 and #ARGV % 3 == 0, 'release: bad arity')
 local SALE, BUYERS, ORDERS, OUTBOX = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
-local sale = redis.call('HMGET', SALE, 'fence', 'remaining', 'limit', 'state', 'replid')
-if not sale[1] and not sale[4] then return { 'absent' } end
-if not stands(sale[1], sale[5]) or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
-  return { 'untrusted' }
-end
+local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'limit')
+local why = doubt(sale[1], sale[2], sale[3], BUYERS, ORDERS, OUTBOX)
+if why then return { why } end
+local limit = sale[4]
 
 local records, ids, returned, buyers, done = {}, {}, 0, {}, {}
 local released = 0
@@ -40,13 +39,13 @@ end
 
 if #records > 0 then
   -- First the keys that nothing was read of: were they none of ours, nothing must be written.
-  if sale[3] then redis.call('HLEN', BUYERS) end
+  if limit then redis.call('HLEN', BUYERS) end
   redis.call('ZREM', OUTBOX, unpack(ids))
   redis.call('HSET', ORDERS, unpack(records))
 end
 if returned > 0 then
   redis.call('HINCRBY', SALE, 'remaining', returned)
-  if sale[3] then
+  if limit then
     for user, units in pairs(buyers) do redis.call('HINCRBY', BUYERS, user, -units) end
   end
 end

@@ -30,21 +30,20 @@ local now_text = string.format('%.0f', now)
 
 -- Decides `count` orders, whose arguments begin behind ARGV[before].
 local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
-  local sale = redis.call('HMGET', SALE, 'fence', 'epoch', 'remaining', 'limit', 'state', 'opensAt', 'closesAt',
-    'replid')
-  local fence, epoch, remaining, limit = sale[1], sale[2], tonumber(sale[3]), tonumber(sale[4])
-  if not fence and not sale[5] then return { 'absent' } end
-  if not stands(fence, sale[8]) or redis.call('EXISTS', BUYERS, ORDERS, OUTBOX) ~= 3 then
-    return { 'untrusted' }
-  end
+  local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'epoch', 'remaining', 'limit', 'opensAt',
+    'closesAt')
+  local state, epoch, remaining, limit = sale[3], sale[4], tonumber(sale[5]), tonumber(sale[6])
+  local opens, closes = sale[7], sale[8]
+  local why = doubt(sale[1], sale[2], state, BUYERS, ORDERS, OUTBOX)
+  if why then return { why } end
 
   -- The answer to every order that is not there yet, where the sale does not sell at all.
   local shut
-  if sale[5] == 'closed' or (sale[7] and now >= tonumber(sale[7])) then
+  if state == 'closed' or (closes and now >= tonumber(closes)) then
     shut = -4
-  elseif sale[5] == 'paused' then
+  elseif state == 'paused' then
     shut = -5
-  elseif sale[6] and now < tonumber(sale[6]) then
+  elseif opens and now < tonumber(opens) then
     shut = -3
   end
 
@@ -60,7 +59,7 @@ local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
     for i, user in ipairs(users) do held[user] = tonumber(counts[i] or 0) end
   end
 
-  local reply = { 'decided', epoch, now_text, 0, sale[6] or '' }
+  local reply = { 'decided', epoch, now_text, 0, opens or '' }
   local records, outbox, taken, buyers = {}, {}, {}, {}
 
   for i, id in ipairs(ids) do
