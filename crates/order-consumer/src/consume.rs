@@ -11,6 +11,7 @@ use std::{
 };
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use metrics::{counter, histogram};
 use seckill_core::{
@@ -34,6 +35,8 @@ use crate::{
 
 /// Most events in one transaction: a backlog is written by statements that the store keeps prepared.
 const MAX_BATCH: usize = 2 * FULL_STATEMENT;
+/// Most dead letters on their way at once.
+const LETTERS_AT_ONCE: usize = 100;
 /// How long a batch gathers once it has begun.
 const MAX_WAIT: Duration = Duration::from_millis(20);
 
@@ -95,6 +98,8 @@ impl Consumer {
 
     /// Takes one batch all the way; says how many events were in it. Waits a moment if there is none.
     pub fn step(&mut self) -> Result<usize, StepError> {
+        // Here, however the step before has ended: one that was given up while the store was away has left it paused.
+        self.subscriber.resume_all()?;
         let batch = self.subscriber.poll_batch(MAX_BATCH, MAX_WAIT)?;
         // Everything polled so far of a partition that was lost belongs to its new owner.
         let batch = without(batch, &self.subscriber.take_revoked());
@@ -118,10 +123,7 @@ impl Consumer {
             let attempted = self.attempt(&decoded.events);
             decoded.trace.attempted(began, decoded.events.len(), attempted.as_ref().err());
             match attempted {
-                Ok(outcomes) => {
-                    self.subscriber.resume_all()?;
-                    return Ok(Written { decoded, outcomes });
-                }
+                Ok(outcomes) => return Ok(Written { decoded, outcomes }),
                 Err(error) => {
                     counter!("seckill_consumer_write_failures_total").increment(1);
                     tracing::warn!(%error, events = decoded.events.len(), "a batch could not be written; trying again");
@@ -183,10 +185,12 @@ impl Consumer {
             };
             poison.extend(reason.map(|reason| DeadLetter::new(message, reason)));
         }
-        for letter in &poison {
+        // Many at once, and still in their order: of one order, a cancellation stays behind what it cancels.
+        let letters = stream::iter(&poison).map(|letter| {
             let scope = trace.set_aside(&letter.message, &letter.reason);
-            self.runtime.block_on(dead_letter::send(&self.dead_letters, letter).instrument(scope))?;
-        }
+            dead_letter::send(&self.dead_letters, letter).instrument(scope)
+        });
+        self.runtime.block_on(letters.buffered(LETTERS_AT_ONCE).try_collect::<()>())?;
         for (partition, offset) in next_offsets {
             self.subscriber.store(partition, offset)?;
         }

@@ -16,5 +16,7 @@ mod observing;
 mod outage;
 #[path = "order_log/publishing.rs"]
 mod publishing;
+#[path = "order_log/unplaced.rs"]
+mod unplaced;
 #[path = "order_log/unreadable.rs"]
 mod unreadable;

@@ -104,6 +104,18 @@ async fn p2_a_consumer_that_waited_for_the_store_reads_on() {
     world.end().await;
 }
 
+/// As a step leaves it that was given up while the store was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_consumer_that_was_left_paused_reads_on() {
+    let world = World::open(10).await;
+    let (mut consumer, _stop) = world.consumer();
+    consumer.subscriber.pause_all().unwrap();
+    let order = world.buy(1).await;
+    World::work(consumer, 1).await;
+    assert_eq!(world.status(order.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_what_the_store_can_never_take_becomes_a_dead_letter_by_itself() {
     let world = World::open(10).await;

@@ -38,7 +38,7 @@ impl AckWatch {
         self.sending_at(self.now());
     }
 
-    /// What was about to be sent was not taken.
+    /// What was about to be sent was not taken, for a reason of its own.
     pub(super) fn not_sent(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

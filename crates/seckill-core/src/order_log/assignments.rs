@@ -19,7 +19,7 @@ use super::{
     topic_id::{TopicId, TopicIds},
 };
 
-/// How often the group's offsets are asked for before the log is read from its beginning.
+/// How often it is asked where the group goes on before that is left for later.
 const ATTEMPTS: usize = 3;
 
 /// What the rebalance callbacks, which run inside polls, leave for the subscriber.
@@ -30,6 +30,8 @@ pub(super) struct Assignments {
     pub(super) paused: AtomicBool,
     /// What was lost since the subscriber last looked.
     pub(super) revoked: Mutex<Vec<i32>>,
+    /// Whether partitions came of which nobody could say where the group goes on: they are not read.
+    pub(super) unplaced: AtomicBool,
     /// Which topic this client has read first. It is of no use for another.
     pub(super) read: Mutex<Option<TopicId>>,
     /// Why offsets could not be committed when that was logged last, so that it is logged once.
@@ -44,29 +46,34 @@ impl Assignments {
             ids,
             paused: AtomicBool::new(paused),
             revoked: Mutex::default(),
+            unplaced: AtomicBool::new(false),
             read: Mutex::default(),
             uncommitted: Mutex::default(),
         }
     }
 
-    /// Lets partitions begin where the group has come in this very topic. Where nobody can tell, at their beginning:
-    /// to read again is harmless, to skip is not.
-    fn begin(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
+    /// Takes partitions, from where the group has come in this very topic. Where nobody can tell, none: to begin at
+    /// their beginning would set the group's offsets back there, and all would be written again before what is new.
+    fn take(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
         let asked = numbers(partitions);
         let known = (0..ATTEMPTS).find_map(|_| {
             committed::ask(&self.ids, consumer, &self.topic, asked.iter().copied())
                 .inspect_err(|error| tracing::warn!(%error, "where to go on reading is not known yet"))
                 .ok()
         });
-        let now = known.as_ref().and_then(|committed| committed.topic);
+        let Some(known) = known else {
+            self.unplaced.store(true, Ordering::Relaxed);
+            return consumer.incremental_assign(&TopicPartitionList::new());
+        };
         let mut read = self.read.lock();
-        *read = read.or(now);
+        *read = read.or(known.topic);
         drop(read);
-        for partition in known.map_or(asked, |committed| committed.foreign) {
+        for partition in known.foreign {
             tracing::warn!(partition, "a partition is read from its beginning");
             partitions.set_partition_offset(&self.topic, partition, Offset::Beginning)?;
         }
-        Ok(())
+        consumer.incremental_assign(partitions)?;
+        self.pause_or_resume(consumer, partitions)
     }
 
     /// Lets partitions that have come be paused or not, like all others. Either must be said: one that was paused when
@@ -97,9 +104,7 @@ impl ConsumerContext for Assignments {
         let done = match code {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 tracing::info!(partitions = ?numbers(partitions), "partitions of the order log were assigned");
-                self.begin(consumer, partitions)
-                    .and_then(|()| consumer.incremental_assign(partitions))
-                    .and_then(|()| self.pause_or_resume(consumer, partitions))
+                self.take(consumer, partitions)
             }
             other => {
                 if other != RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS {

@@ -107,7 +107,11 @@ impl Producer {
         let generation = current.generation;
         drop(current);
         if let Err((code, waiting)) = sent {
-            self.0.watch.not_sent();
+            match code {
+                // That is about this message, or about how many there are.
+                ErrorCode::QueueFull | ErrorCode::MessageSizeTooLarge => self.0.watch.not_sent(),
+                _ => self.0.watch.finished(false),
+            }
             if code == ErrorCode::Fatal {
                 replace(&self.0, generation);
             }

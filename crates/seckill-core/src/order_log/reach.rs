@@ -24,7 +24,7 @@ pub(super) const LOOK_WITHIN: Duration = Duration::from_millis(500);
 pub(super) struct Reach {
     ids: TopicIds,
     topic: String,
-    /// Since when Kafka answers here, and not there.
+    /// When Kafka was first seen to answer `ids`, and not the client.
     cut_off: Mutex<Option<Instant>>,
     losses: Counter,
 }

@@ -13,6 +13,7 @@ use rdkafka::{
     ClientConfig, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
+    topic_partition_list::TopicPartitionListElem,
 };
 
 use super::{
@@ -178,7 +179,10 @@ impl OrderSubscriber {
             return Ok(());
         }
         let sought = self.consumer.seek_partitions(offsets, config::ANSWER_WITHIN);
-        sought.map(drop).map_err(|error| LogError::of("going back", &error))
+        // Each partition has its own outcome: one that goes on where it is would leave out what was given up.
+        sought
+            .and_then(|sought| sought.elements().iter().try_for_each(TopicPartitionListElem::error))
+            .map_err(|error| LogError::of("going back", &error))
     }
 
     /// Reads nothing any more, also of partitions that are yet to be assigned, and stays in the group.
@@ -223,8 +227,8 @@ impl OrderSubscriber {
         waiting.recv_timeout(CLOSE_WITHIN).map_err(|_| LogError::timed_out("leaving the group"))
     }
 
-    /// Joins the group anew if the topic was deleted and made anew, or if the client is of no use any more, and says so:
-    /// everything is revoked by that.
+    /// Joins the group anew if the topic was deleted and made anew, if partitions came of which nobody could say where to
+    /// go on, or if the client is of no use any more, and says so: everything is revoked by that.
     ///
     /// A topic made anew needs a client that never knew the old one: one that did goes on at the offsets of that, and
     /// pays no heed to a leader whose epoch is lower than the last one of the old topic, so that it reads nothing at all.
@@ -238,15 +242,18 @@ impl OrderSubscriber {
         let held =
             self.consumer.assignment().map_err(|error| LogError::of("looking at the topic", &error))?;
         let read = *self.consumer.context().read.lock();
+        // While Kafka does not answer, a new client would know no more.
+        let can_be_placed = asked.is_ok() && self.consumer.context().unplaced.load(Ordering::Relaxed);
         // While it is not there, or does not answer, there is nothing else to be read.
         let made_anew = asked.ok().flatten().is_some_and(|now| read != Some(now) && held.count() > 0);
         if made_anew {
             tracing::warn!(topic = self.topic, "the order log was made anew; reading it from its beginning");
         }
-        if lost || made_anew {
+        let anew = lost || made_anew || can_be_placed;
+        if anew {
             self.join_anew(&held)?;
         }
-        Ok(lost || made_anew)
+        Ok(anew)
     }
 
     /// Goes on with a new client, which joins the group in the background of the next polls.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A log whose brokers are named by way of `Naming`.
-async fn log() -> (TestLog, Naming) {
+pub async fn log() -> (TestLog, Naming) {
     let log = TestLog::with_partitions(3).await;
     let naming = Naming::before(&log.kafka.kafka_brokers);
     let kafka = KafkaSettings { kafka_brokers: naming.address.to_string(), ..log.kafka };

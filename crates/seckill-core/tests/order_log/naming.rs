@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,7 +33,12 @@ pub struct Naming {
 struct State {
     /// When the broker was paused.
     paused: Mutex<Option<Instant>>,
+    /// Whether nobody is told which topic it is.
+    deaf: AtomicBool,
 }
+
+/// The version of `Metadata` by which it is asked which topic it is (`order_log/topic_id.rs`); librdkafka asks by others.
+const WHICH_TOPIC: i16 = 10;
 
 impl Naming {
     /// Before the broker at `kafka`.
@@ -51,7 +59,7 @@ impl Naming {
                         let key = i16::from_be_bytes([question[0], question[1]]);
                         let version = i16::from_be_bytes([question[2], question[3]]);
                         questions.lock().unwrap().insert(number(&question[4..]), (key, version));
-                        question
+                        Some(question)
                     });
                 });
                 thread::spawn(move || {
@@ -59,11 +67,12 @@ impl Naming {
                         state.wait();
                         let question = asked.lock().unwrap().remove(&number(&answer));
                         let (key, version) = question.expect("an answer to a question");
-                        match ApiKey::try_from(key) {
+                        Some(match ApiKey::try_from(key) {
+                            Ok(ApiKey::Metadata) if version == WHICH_TOPIC && state.is_deaf() => return None,
                             Ok(ApiKey::Metadata) => state.metadata(address, version, answer),
                             Ok(ApiKey::FindCoordinator) => coordinator(address, version, answer),
                             _ => answer,
-                        }
+                        })
                     });
                 });
             }
@@ -76,6 +85,11 @@ impl Naming {
         *self.state.paused.lock().unwrap() = Some(Instant::now());
     }
 
+    /// Answers nobody who asks which topic it is, or does again.
+    pub fn be_deaf(&self, deaf: bool) {
+        self.state.deaf.store(deaf, Ordering::Relaxed);
+    }
+
     /// Whether all is as it was before.
     pub fn is_whole(&self) -> bool {
         !self.state.is_within(PAUSED + FENCED)
@@ -86,6 +100,10 @@ impl State {
     /// Whether the last pause began no longer ago than this.
     fn is_within(&self, time: Duration) -> bool {
         self.paused.lock().unwrap().is_some_and(|paused| paused.elapsed() < time)
+    }
+
+    fn is_deaf(&self) -> bool {
+        self.deaf.load(Ordering::Relaxed)
     }
 
     fn wait(&self) {
@@ -136,15 +154,15 @@ fn changed<A: Decodable + Encodable>(
     written.to_vec()
 }
 
-/// Passes on what comes, piece by piece, each behind its length, until either side ends.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, change: impl Fn(Vec<u8>) -> Vec<u8>) {
+/// Passes on what comes, piece by piece, each behind its length, until either side ends or `change` has nothing to pass.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, change: impl Fn(Vec<u8>) -> Option<Vec<u8>>) {
     let mut pass = || -> io::Result<()> {
         loop {
             let mut length = [0; 4];
             from.read_exact(&mut length)?;
             let mut piece = vec![0; usize::try_from(number(&length)).unwrap()];
             from.read_exact(&mut piece)?;
-            let piece = change(piece);
+            let Some(piece) = change(piece) else { return Ok(()) };
             to.write_all(&[&i32::try_from(piece.len()).unwrap().to_be_bytes(), &piece[..]].concat())?;
         }
     };

@@ -58,3 +58,17 @@ async fn p2_a_producer_beyond_help_is_replaced_and_every_caller_hears() {
     assert!(!producer.watch().is_stalled());
     admin.delete_topics(&[&settings.orders_topic], &options()).await.unwrap().remove(0).unwrap();
 }
+
+#[tokio::test]
+async fn p6_a_log_that_has_no_client_is_stalled() {
+    let (settings, admin) = topic().await;
+    let config = config::producer(&settings, PublisherLimits::default()).unwrap();
+    // As it is while a client that was beyond help cannot be replaced.
+    let current = RwLock::new(Current { generation: 0, client: None });
+    let reach = Arc::new(Reach::new(TopicIds::new(&settings).unwrap(), &settings.orders_topic));
+    let producer = Producer(Arc::new(Shared { config, current, watch: Arc::new(AckWatch::new()), reach }));
+    let refused = send(&producer, &settings.orders_topic).recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(matches!(refused, Err(PublishError::NotSent(_))), "{refused:?}");
+    assert!(producer.watch().is_stalled(), "orders would be reserved that nobody can publish");
+    admin.delete_topics(&[&settings.orders_topic], &options()).await.unwrap().remove(0).unwrap();
+}
