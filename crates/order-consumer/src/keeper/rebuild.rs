@@ -26,6 +26,9 @@ use super::{Keeper, KeeperError};
 /// How long orders reserved under the old fence may still be answered `accepted`, and a margin for an
 /// acknowledgement that was in time but is still on its way into the end offsets.
 const LAST_ACCEPTED: Duration = ACCEPT_WITHIN.saturating_add(Duration::from_secs(1));
+/// How much longer where there are replicas: as long as a primary that was cut off from them may go on to reserve after
+/// another was promoted (`min-replicas-max-lag`, as docs/operate.md has it).
+const CUT_OFF_STOPS: Duration = Duration::from_secs(2);
 const DRAIN_CHECK: Duration = Duration::from_millis(100);
 /// Most orders of an outbox that are in memory at once; of the others there are the ids.
 const OUTBOX_PAGE: usize = 10_000;
@@ -48,7 +51,8 @@ pub async fn rebuild(keeper: &Keeper, sales: &[StoredSale]) -> Result<(), Keeper
     }
     if begun.iter().any(|sale| !sale.first_load) {
         tracing::warn!(sales = begun.len(), "the ledger is not to be trusted: rebuilding");
-        tokio::time::sleep(LAST_ACCEPTED).await;
+        let replicas = keeper.ledger.needs_replicas().await?;
+        tokio::time::sleep(LAST_ACCEPTED + if replicas { CUT_OFF_STOPS } else { Duration::ZERO }).await;
         for sale in &begun {
             publish_survivors(keeper, &sale.sale).await?;
         }

@@ -49,6 +49,14 @@ impl StockLedger {
         }
     }
 
+    /// Whether the server decides only while replicas follow it closely (`min-replicas-to-write`). One that was cut off
+    /// from them may then have gone on for a moment after another took its place.
+    pub async fn needs_replicas(&self) -> Result<bool, LedgerError> {
+        let mut info = cmd("INFO");
+        let told: String = info.arg("replication").query_async(&mut *self.connection().await?).await?;
+        Ok(told.contains("min_slaves_good_slaves:"))
+    }
+
     /// Starts to load `sale` for the rebuild of `epoch`, under temporary keys.
     pub async fn start_loading(&self, sale: &SaleId, epoch: u64) -> Result<Loading, LedgerError> {
         let keys = Keys::of(sale);

@@ -67,6 +67,17 @@ async fn p2_a_primary_that_was_demoted_and_is_promoted_again_is_not_trusted() {
     assert_eq!(shown.expect(0).json()["ledger"], json!("being rebuilt"));
 }
 
+#[tokio::test]
+async fn p2_a_rebuild_knows_whether_another_primary_may_have_gone_on() {
+    let server = OwnRedis::start();
+    let ledger = StockLedger::answering_within(PATIENCE, &server.url.clone().into(), 2).unwrap();
+    assert!(!ledger.needs_replicas().await.unwrap());
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("min-replicas-to-write").arg(1);
+    set.query_async::<()>(&mut patient_redis(&server.url).await).await.unwrap();
+    assert!(ledger.needs_replicas().await.unwrap());
+}
+
 /// Units left, whatever they are worth.
 async fn left_by_hand(url: &str, sale: &str) -> Option<Units> {
     let mut hget = redis::cmd("HGET");
