@@ -37,6 +37,8 @@ const SALES_GOOD_FOR: Duration = Duration::from_secs(1);
 /// How long a failed read stands for others: long enough that a crowd does not pile up behind a
 /// dependency that is away.
 const FAILURE_GOOD_FOR: Duration = Duration::from_millis(500);
+/// How long the store may take to answer a read, which waits for no lock: where it stands still, the ledger may know.
+const STORE_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// Most sales whose view is remembered at once.
 const MAX_VIEWS: usize = 1024;
 /// Most reads of the ledger at once for one list of sales.
@@ -86,7 +88,7 @@ impl Readings {
     pub fn new(ledger: StockLedger, store: OrderStore) -> Self {
         Self(Arc::new(Inner {
             ledger,
-            store,
+            store: store.answering_within(STORE_ANSWERS_WITHIN),
             runtime: Handle::current(),
             stored_sales: Remembered::default(),
             list: Remembered::default(),

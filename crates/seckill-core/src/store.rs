@@ -12,7 +12,7 @@
 //! | `rebuild` | epochs, and the consistent snapshot that a ledger is rebuilt from |
 //! | `locks` | what only one process at a time may do |
 //! | `describe` | is it there, and how is it set up |
-//! | `session`, `error` | connections that never carry one call's rest into the next; typed failures |
+//! | `session`, `error` | connections that are closed, not used again, after a call that was broken off; typed failures |
 
 mod adjust;
 mod audit;
@@ -102,6 +102,12 @@ impl OrderStore {
         let pool =
             session::pool(url, options.max_connections).map_err(|error| unusable(error.to_string()))?;
         Ok(Self { pool, url: Arc::new(url.clone()), options })
+    }
+
+    /// The same store, by the same connections, whose calls take no longer than `within`.
+    #[must_use]
+    pub fn answering_within(&self, within: Duration) -> Self {
+        Self { options: StoreOptions { answer_within: within, ..self.options }, ..self.clone() }
     }
 
     /// A connection for one call.

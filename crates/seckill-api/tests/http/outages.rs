@@ -51,6 +51,23 @@ async fn p6_without_the_store_orders_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p6_a_store_that_stands_still_holds_no_reader_up_for_long() {
+    let world = World::open(10).await;
+    let api = RunningApi::start(world.parts().await, &[]);
+    let order = api.post(&world.path("/orders"), &[], PHONE).await;
+    // Connections stay, and no read comes back.
+    let lock = world.database.execute_and_fall_silent("LOCK TABLES orders WRITE, sales WRITE").await;
+    let started = Instant::now();
+    let found = api.get(order.header("location").unwrap()).await;
+    assert_eq!(found.status, 200, "the ledger has it: {}", found.body);
+    api.get("/v1/sales").await.problem(503, "store-unavailable");
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    drop(lock);
+    api.stop().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p5_p6_without_the_order_log_the_first_order_is_pending_and_then_none_are_taken() {
     let world = World::open(10).await;
     let mut parts = world.parts().await;

@@ -233,7 +233,7 @@ async fn write(session: &mut Session, events: &[IncomingEvent]) -> Result<Vec<Wr
         match write_as_new(session, events, known, now).await? {
             AsNew::Written(outcomes) => return Ok(outcomes),
             AsNew::KeyTaken => {}
-            AsNew::NotSo => break,
+            AsNew::NeedsLocks => break,
         }
     }
     let sales = lock_sales(session, events).await?;
@@ -261,8 +261,8 @@ enum AsNew {
     Written(Vec<WriteOutcome>),
     /// The store knows an order that was taken for new.
     KeyTaken,
-    /// There is more to it than orders that fit, and such as are known.
-    NotSo,
+    /// It holds something other than new orders that fit, and duplicates: that takes the locks of its sales.
+    NeedsLocks,
 }
 
 /// Writes `events` as if they were orders that fit and that the store does not know, but for those that are `known`.
@@ -281,11 +281,11 @@ async fn write_as_new(
     }
     let outcomes = batch.decide_all(events);
     if !are_all_new(&outcomes) {
-        return Ok(AsNew::NotSo);
+        return Ok(AsNew::NeedsLocks);
     }
     let failed = match insert_orders(session, events, &batch, now).await {
         Ok(()) if count_new(session, &batch).await? => return Ok(AsNew::Written(outcomes)),
-        Ok(()) => AsNew::NotSo,
+        Ok(()) => AsNew::NeedsLocks,
         Err(error) if error.is_taken_key() => AsNew::KeyTaken,
         Err(error) => return Err(error),
     };
@@ -330,10 +330,9 @@ async fn lock_sales(
     Ok(locked)
 }
 
-/// Reads which of the batch's orders the store has. A plain read does: at `READ COMMITTED` it sees all
-/// that was committed before the sales were locked, and nobody commits orders of a sale without its lock. Where they are
-/// not locked, what is committed later has a key that is taken; and that a known order is placed once more changes nothing,
-/// whatever else becomes of it.
+/// Reads which of the batch's orders the store has. It needs no lock of its own. Where the sales are locked, nobody else
+/// commits orders of theirs. Where they are not, an order that is committed after the read makes our `INSERT` fail on its
+/// key, and the batch is tried again; and to place a known order once more changes nothing.
 async fn read_known_orders(
     connection: &mut Connection,
     events: &[IncomingEvent],
