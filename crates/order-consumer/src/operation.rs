@@ -6,7 +6,7 @@ use actix_web::{
     App, HttpResponse, HttpServer, Resource, Route,
     dev::Server,
     guard,
-    http::header::{ALLOW, CONTENT_TYPE},
+    http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER},
     web,
 };
 use seckill_core::{
@@ -75,7 +75,9 @@ async fn readyz(readiness: web::Data<Readiness>) -> HttpResponse {
     if missing.is_empty() {
         HttpResponse::Ok().json(serde_json::json!({ "ready": true }))
     } else {
-        HttpResponse::ServiceUnavailable().json(serde_json::json!({ "ready": false, "missing": missing }))
+        HttpResponse::ServiceUnavailable()
+            .insert_header((RETRY_AFTER, "1"))
+            .json(serde_json::json!({ "ready": false, "missing": missing }))
     }
 }
 

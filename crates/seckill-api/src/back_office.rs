@@ -126,15 +126,18 @@ fn not_changed(sale: &SaleId, error: ChangeError) -> Refusal {
     match error {
         ChangeError::Refused(refusal) => refused(sale, refusal),
         ChangeError::Store(error) => store_failed(&error),
-        ChangeError::Ledger(error) | ChangeError::Recorded(error) => {
+        ChangeError::Ledger(error) => {
             tracing::warn!(%error, %sale, "the sale's ledger could not be changed");
             error.into()
         }
-        ChangeError::OutOfReach { .. } => {
+        ChangeError::Recorded(_) | ChangeError::OutOfReach { .. } => {
             tracing::error!(%error, %sale, "a change is in the store alone");
-            Refusal::LedgerRecovering
+            Refusal::ResetRecorded
         }
-        ChangeError::LeftPaused(error) => not_changed(sale, *error),
+        ChangeError::LeftPaused(_) => {
+            tracing::error!(%error, %sale, "a reset was broken off");
+            Refusal::ResetBrokenOff
+        }
     }
 }
 
@@ -150,5 +153,27 @@ fn refused(sale: &SaleId, refusal: ChangeRefusal) -> Refusal {
         | ChangeRefusal::ChangedMeanwhile
         | ChangeRefusal::DoesNotAddUp
         | ChangeRefusal::Short { .. } => Refusal::LedgerRecovering,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seckill_core::ledger::LedgerError;
+
+    use super::*;
+
+    /// Who is told that nothing was changed resets again, and resets what was sold since.
+    #[test]
+    fn a_reset_that_is_recorded_or_broken_off_is_not_said_to_have_changed_nothing() {
+        let sale = SaleId::parse("phone").unwrap();
+        let silent = || LedgerError::Unavailable("it is silent".to_owned());
+        for (error, refusal) in [
+            (ChangeError::Recorded(silent()), Refusal::ResetRecorded),
+            (ChangeError::OutOfReach { held: 3 }, Refusal::ResetRecorded),
+            (ChangeError::LeftPaused(Box::new(silent().into())), Refusal::ResetBrokenOff),
+            (silent().into(), Refusal::LedgerUnavailable),
+        ] {
+            assert_eq!(not_changed(&sale, error), refusal);
+        }
     }
 }

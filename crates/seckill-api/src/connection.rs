@@ -15,12 +15,12 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Flushes in a second, and no reading between them, of which a connection's task has lost its way: its buffer is full of
+/// So many flushes in one second, with no read between them, mean that a connection's task spins: its buffer is full of
 /// requests behind one that is still being answered (an event stream), and it wakes itself to look again, for ever.
 const IDLE_FLUSHES: u32 = 1_000;
 
-/// A stream whose reading fails once nothing has been written to it for so long: since what was written last, or since
-/// the first that was read after it. And whose flushing fails where that is all that is done.
+/// A stream that fails to read once nothing was written to it for `silence`, counted from the last write or from the
+/// first read after it; and that fails to flush where nothing else is done.
 pub struct Bounded<S> {
     stream: S,
     silence: Duration,

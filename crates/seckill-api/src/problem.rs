@@ -211,6 +211,14 @@ impl From<Refusal> for Problem {
                 Code::Overloaded,
                 "units kept coming back while the sale was reset; its stock may have been changed, try again",
             ),
+            Refusal::ResetRecorded => (
+                Code::LedgerRecovering,
+                "the reset is recorded; what is left is right once the sale's ledger has been brought into line",
+            ),
+            Refusal::ResetBrokenOff => (
+                Code::LedgerRecovering,
+                "the reset was broken off; the sale may sell nothing until it is resumed, within seconds; try again",
+            ),
             Refusal::AboveMaximum => {
                 let message = format!("with what live orders hold, the stock would be above {MAX_STOCK}");
                 return Self::validation(vec![FieldError { field: "count", message }]);

@@ -70,7 +70,7 @@ pub struct Purchases {
 
 impl Purchases {
     /// Starts to take orders, at most `capacity` of them waiting at once. The task ends, and with it all that
-    /// was taken is decided and acknowledged, some time after the last clone of the result is dropped.
+    /// was taken is decided and acknowledged, some time after the result is dropped.
     pub fn start(
         ledger: StockLedger,
         publisher: Arc<OrderPublisher>,

@@ -6,7 +6,7 @@ use seckill_core::ledger::LedgerError;
 /// What the original says once nothing is left, with status 201.
 pub(crate) const SOLD_OUT: &str = "已经卖光了";
 
-/// Why nothing was done.
+/// Why not all that was asked was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Fewer units are left than asked.
@@ -40,6 +40,10 @@ pub enum Refusal {
     SaleBusy,
     /// The sale's units kept coming back while they were counted: its stock may have been changed.
     SaleKeptMoving,
+    /// The sale's new stock is in the store for good, and its ledger does not have it yet.
+    ResetRecorded,
+    /// The sale was paused for a reset that failed then, and may still be.
+    ResetBrokenOff,
     /// The sale's stock would be more than a stock may be.
     AboveMaximum,
     /// Another order has the `openid` that was chosen.

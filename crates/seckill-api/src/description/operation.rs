@@ -5,7 +5,8 @@ use serde_json::json;
 use utoipa::openapi::{HttpMethod, ObjectBuilder, path::OperationBuilder};
 
 use super::parts::{
-    Described, HTML, JSON, OPERATION, TEXT, answer, in_path, operation, path, refused, shape, text,
+    Described, HTML, JSON, OPERATION, TEXT, answer, in_path, operation, path, refused, retry_after, shape,
+    text,
 };
 use super::schemas;
 use crate::problem::Code;
@@ -41,7 +42,10 @@ fn ready() -> OperationBuilder {
         "Unready from the moment that a stop is asked for.",
     )
     .response("200", answer("They can.", JSON, yes))
-    .response("503", answer("They cannot, and what is missing.", JSON, no))
+    .response(
+        "503",
+        answer("They cannot, and what is missing.", JSON, no).header("Retry-After", retry_after()),
+    )
 }
 
 fn flow() -> OperationBuilder {

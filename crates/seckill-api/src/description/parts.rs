@@ -98,7 +98,8 @@ fn one_of<V: Into<Value>>(kind: Type, values: impl IntoIterator<Item = V>) -> Ob
     ObjectBuilder::new().schema_type(kind).enum_values(Some(values))
 }
 
-fn retry_after() -> Header {
+/// How long to wait.
+pub fn retry_after() -> Header {
     let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
     HeaderBuilder::new().schema(seconds).description(Some("Seconds after which to try again.")).build()
 }

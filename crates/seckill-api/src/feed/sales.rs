@@ -25,8 +25,16 @@ pub struct SaleFeed(Arc<Inner>);
 struct Inner {
     readings: Readings,
     runtime: Handle,
-    /// Of every sale with a ticker, the event that says how it stands.
-    tickers: Mutex<HashMap<SaleId, watch::Sender<Bytes>>>,
+    tickers: Mutex<HashMap<SaleId, Ticker>>,
+}
+
+/// What the listeners of one sale were told.
+struct Ticker {
+    events: watch::Sender<Bytes>,
+    /// What the last event says.
+    told: Arc<SaleView>,
+    /// Whether a newcomer was told something else since: the next tick tells all how the sale stands.
+    divided: bool,
 }
 
 impl SaleFeed {
@@ -35,21 +43,19 @@ impl SaleFeed {
         Self(Arc::new(Inner { readings, runtime: Handle::current(), tickers: Mutex::default() }))
     }
 
-    /// The events of `sale`, the present one first.
-    pub async fn watch(&self, sale: &SaleId) -> Result<watch::Receiver<Bytes>, Refusal> {
-        if let Some(ticker) = self.0.tickers.lock().get(sale) {
-            return Ok(ticker.subscribe());
-        }
+    /// The event that says how `sale` stands now, and those that follow.
+    pub async fn watch(&self, sale: &SaleId) -> Result<(Bytes, watch::Receiver<Bytes>), Refusal> {
         let view = self.0.readings.sale_view(sale).await?;
+        let now = encode("sale", None, &*view);
         let mut tickers = self.0.tickers.lock();
-        // Somebody else may have come first.
-        if let Some(ticker) = tickers.get(sale) {
-            return Ok(ticker.subscribe());
+        if let Some(ticker) = tickers.get_mut(sale) {
+            ticker.divided |= !same(&view, &ticker.told);
+            return Ok((now, ticker.events.subscribe()));
         }
-        let (sender, receiver) = watch::channel(encode("sale", None, &*view));
-        tickers.insert(sale.clone(), sender);
-        self.0.runtime.spawn(self.clone().tick(sale.clone(), view));
-        Ok(receiver)
+        let (events, receiver) = watch::channel(now.clone());
+        tickers.insert(sale.clone(), Ticker { events, told: view, divided: false });
+        self.0.runtime.spawn(self.clone().tick(sale.clone()));
+        Ok((now, receiver))
     }
 
     /// How many sales are being watched.
@@ -63,7 +69,7 @@ impl SaleFeed {
     }
 
     /// Looks at `sale` until nobody listens any more. While it cannot be looked at, nothing is told.
-    async fn tick(self, sale: SaleId, mut last: Arc<SaleView>) {
+    async fn tick(self, sale: SaleId) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first one comes at once, and what it would tell was told.
@@ -74,14 +80,12 @@ impl SaleFeed {
                 return;
             }
             let Ok(view) = self.0.readings.sale_view(&sale).await else { continue };
-            if same(&view, &last) {
-                continue;
+            if let Some(ticker) = self.0.tickers.lock().get_mut(&sale)
+                && (ticker.divided || !same(&view, &ticker.told))
+            {
+                ticker.events.send_replace(encode("sale", None, &*view));
+                (ticker.told, ticker.divided) = (view, false);
             }
-            let event = encode("sale", None, &*view);
-            if let Some(ticker) = self.0.tickers.lock().get(&sale) {
-                ticker.send_replace(event);
-            }
-            last = view;
         }
     }
 
@@ -89,7 +93,7 @@ impl SaleFeed {
     /// [`Self::watch`], so that nobody listens to a ticker that has ended.
     fn ends_unheard(&self, sale: &SaleId) -> bool {
         let mut tickers = self.0.tickers.lock();
-        let heard = tickers.get(sale).is_some_and(|ticker| ticker.receiver_count() > 0);
+        let heard = tickers.get(sale).is_some_and(|ticker| ticker.events.receiver_count() > 0);
         if !heard {
             tickers.remove(sale);
         }

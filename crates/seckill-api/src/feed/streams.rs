@@ -64,18 +64,21 @@ impl Streams {
         self.capacity - self.places.available_permits()
     }
 
-    /// Streams what `source` holds now and whenever it changes, until it ends.
+    /// Streams `first`, or else what `source` holds now, then what it holds whenever it changes, until it ends.
     pub fn answer<T: Send + Sync + 'static>(
         &self,
         place: Place,
+        first: Option<Bytes>,
         mut source: watch::Receiver<T>,
         event: fn(&T) -> Event,
     ) -> HttpResponse {
-        source.mark_changed();
+        if first.is_none() {
+            source.mark_changed();
+        }
         let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ending = self.ending.clone();
-        let listener = Listener { source, event, heartbeat, ending, ended: false, _place: place };
+        let listener = Listener { first, source, event, heartbeat, ending, ended: false, _place: place };
         let events = stream::unfold(listener, |mut listener| async {
             let bytes = listener.next().await?;
             Some((Ok::<_, Infallible>(bytes), listener))
@@ -104,6 +107,7 @@ pub fn encode(name: &str, id: Option<&str>, data: &impl Serialize) -> Bytes {
 
 /// One client.
 struct Listener<T> {
+    first: Option<Bytes>,
     source: watch::Receiver<T>,
     event: fn(&T) -> Event,
     heartbeat: Interval,
@@ -119,6 +123,9 @@ impl<T> Listener<T> {
     async fn next(&mut self) -> Option<Bytes> {
         if self.ended {
             return None;
+        }
+        if let Some(first) = self.first.take() {
+            return Some(first);
         }
         tokio::select! {
             biased;

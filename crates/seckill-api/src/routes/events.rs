@@ -26,11 +26,11 @@ pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
 async fn sale(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
     let sale = sale_in_path(&request)?;
     let place = services.streams.place()?;
-    let events = services.sale_feed.watch(&sale).await?;
+    let (first, events) = services.sale_feed.watch(&sale).await?;
     if request.method() == Method::HEAD {
         return Ok(head().finish());
     }
-    Ok(services.streams.answer(place, events, SaleFeed::event))
+    Ok(services.streams.answer(place, Some(first), events, SaleFeed::event))
 }
 
 async fn order(request: HttpRequest, services: Data<Services>) -> Result<HttpResponse, Problem> {
@@ -44,5 +44,5 @@ async fn order(request: HttpRequest, services: Data<Services>) -> Result<HttpRes
         return Ok(head().finish());
     }
     let place = services.streams.place()?;
-    Ok(services.streams.answer(place, services.order_feed.watch(order), OrderFeed::event))
+    Ok(services.streams.answer(place, None, services.order_feed.watch(order), OrderFeed::event))
 }

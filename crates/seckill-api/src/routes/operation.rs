@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
+    },
     web::{Data, ServiceConfig},
 };
 use metrics::gauge;
@@ -31,8 +34,12 @@ async fn alive() -> HttpResponse {
 
 async fn ready(services: Data<Services>) -> HttpResponse {
     let report = services.readiness.report(services.stopping.load(Ordering::Acquire)).await;
-    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, &report)
+    if report.ready {
+        return json(StatusCode::OK, &report);
+    }
+    let mut unready = json(StatusCode::SERVICE_UNAVAILABLE, &report);
+    unready.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    unready
 }
 
 async fn metrics(services: Data<Services>) -> HttpResponse {

@@ -40,6 +40,27 @@ async fn a_sale_is_told_at_once_and_when_it_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_comes_later_is_told_how_the_sale_stands_then() {
+    let world = World::open(10).await;
+    let path = world.path("/events");
+    let mut early = Listening::to(&world.api, &path, None).await.ok().unwrap();
+    let opened = early.next().await.unwrap().data["serverTime"].clone();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for units in 1..=3 {
+        world.buy("ada", 1).await;
+        let mut late = Listening::to(&world.api, &path, None).await.ok().unwrap();
+        let first = late.next().await.unwrap().data;
+        assert_eq!(first["remaining"], 10 - units);
+        assert!(
+            first["serverTime"].as_str() > opened.as_str(),
+            "a countdown would begin with the first listener's clock"
+        );
+    }
+    while early.next().await.unwrap().data["remaining"] != 7 {}
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sale_is_told_at_most_five_times_a_second() {
     let world = World::open(1000).await;
     let mut listening = Listening::to(&world.api, &world.path("/events"), None).await.ok().unwrap();
@@ -87,7 +108,7 @@ async fn one_ticker_serves_all_listeners_and_stops_with_the_last() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(feed.tickers(), 0);
     // The next one starts it anew.
-    let mut listener = feed.watch(&world.sale).await.unwrap();
+    let (_, mut listener) = feed.watch(&world.sale).await.unwrap();
     world.buy("ada", 1).await;
     tokio::time::timeout(Duration::from_secs(5), listener.changed()).await.unwrap().unwrap();
     world.end().await;
