@@ -162,10 +162,10 @@ pub struct GroupSettings {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TopicSettings {
     /// Partitions of the order log
-    #[arg(long, env = "SECKILL_ORDERS_PARTITIONS", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    #[arg(long, global = true, env = "SECKILL_ORDERS_PARTITIONS", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub orders_partitions: i32,
     /// Replicas of each partition
-    #[arg(long, env = "SECKILL_REPLICATION_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
+    #[arg(long, global = true, env = "SECKILL_REPLICATION_FACTOR", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=100))]
     pub replication_factor: i32,
 }
 

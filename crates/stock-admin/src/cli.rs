@@ -35,7 +35,7 @@ Examples:
 
 /// Sets up, inspects and changes sales and their stock.
 ///
-/// What is refused has changed nothing. What destroys, resets or halts a sale asks first.
+/// What is refused has changed nothing. What resets a sale, or has it sell nothing while it is loaded anew, asks first.
 #[derive(Parser, Debug)]
 #[command(name = "stock-admin", version, subcommand_required = true, after_long_help = AFTER_HELP)]
 pub struct Cli {
@@ -64,6 +64,8 @@ pub struct Places {
     pub kafka: KafkaSettings,
     #[command(flatten)]
     pub group: GroupSettings,
+    #[command(flatten)]
+    pub topics: TopicSettings,
 }
 
 #[derive(Subcommand, Debug)]
@@ -104,8 +106,8 @@ pub enum Command {
     },
     /// Load the ledger of a sale, or of all, anew from the log and the store; asks first
     ///
-    /// They sell nothing meanwhile: three seconds, and as long as the log takes to be written. An
-    /// order-consumer does it; where none runs, nothing is changed.
+    /// They sell nothing meanwhile: three seconds (five with replicas), and as long as the log takes to be written.
+    /// An order-consumer does it; where none runs, nothing is changed.
     Rebuild {
         /// Only this sale
         #[arg(conflicts_with = "all")]
@@ -207,7 +209,7 @@ pub enum DeadLettersCommand {
         #[arg(long, value_name = "TEXT", value_parser = reason)]
         reason: Option<String>,
     },
-    /// Put them into the order log again, as they were; asks first
+    /// Put them into the order log again, as they were; harmless twice
     Replay {
         /// Only the one that is there in the dead-letter topic
         #[arg(value_name = "PARTITION:OFFSET", value_parser = position, conflicts_with = "all")]
@@ -224,7 +226,7 @@ pub enum DeadLettersCommand {
 #[derive(Subcommand, Debug)]
 pub enum TopicsCommand {
     /// Make the topics that are not there
-    Create(TopicSettings),
+    Create,
 }
 
 #[derive(Subcommand, Debug)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     failure::Failure,
     output::{Report, counted, harmless, table_or},
-    progress, stock,
+    progress,
     surroundings::Surroundings,
 };
 
@@ -63,7 +63,7 @@ pub async fn list(all: &Surroundings, choice: &Choice) -> Result<Report, Failure
 ///
 /// They stay in the dead-letter topic, until Kafka drops what is old: replaying twice is harmless, because the
 /// consumer knows an order by its id. What still cannot be stored becomes a dead letter once more.
-pub async fn replay(all: &Surroundings, choice: &Choice, yes: bool) -> Result<Report, Failure> {
+pub async fn replay(all: &Surroundings, choice: &Choice) -> Result<Report, Failure> {
     let letters = chosen(all, choice).await?;
     if letters.is_empty() {
         return match choice {
@@ -74,10 +74,6 @@ pub async fn replay(all: &Surroundings, choice: &Choice, yes: bool) -> Result<Re
         };
     }
     let count = letters.len();
-    stock::confirm(
-        &format!("Put {} into the order log again?", counted(count, "dead letter", "dead letters")),
-        yes,
-    )?;
     let (publisher, bar) = (all.publisher()?, progress::bar("replaying", count));
     // In their order: of one order, the cancellation must stay behind what it cancels.
     let acks = stream::iter(&letters).map(|letter| publisher.replay(letter)).buffered(AT_ONCE);

@@ -86,7 +86,9 @@ async fn kafka(all: &Surroundings, findings: &mut Vec<Finding>) {
         }
         let setting = |name: &str| topic.settings.get(name).cloned().unwrap_or_default();
         let in_sync: usize = setting("min.insync.replicas").parse().unwrap_or(0);
-        let durable = if topic.replicas >= 3 { in_sync >= 2 } else { in_sync >= 1 };
+        // More than there are, and nothing could be written.
+        let wanted = if topic.replicas >= 3 { 2 } else { 1 };
+        let durable = (wanted..=topic.replicas).contains(&in_sync);
         let replicas = counted(topic.replicas, "replica", "replicas");
         let found = format!("{}: {replicas}, min.insync.replicas {in_sync}", topic.name);
         findings.push(finding("kafka: replication", durable, found, "2 with 3 replicas, else 1"));

@@ -71,7 +71,7 @@ async fn execute(cli: Cli) -> Result<Report, Failure> {
     let all = Surroundings::new(places)?;
     match command {
         Command::Migrate => setup::migrate(&all).await,
-        Command::Topics(TopicsCommand::Create(topics)) => setup::create_topics(&all, &topics).await,
+        Command::Topics(TopicsCommand::Create) => setup::create_topics(&all).await,
         Command::Sale(SaleCommand::Create(new)) => sale::create(&all, new).await,
         Command::Sale(SaleCommand::List) => sale::list(&all).await,
         Command::Sale(SaleCommand::Show { sale, watch: Watch { every: Some(every) } }) => {
@@ -83,7 +83,7 @@ async fn execute(cli: Cli) -> Result<Report, Failure> {
         Command::Sale(SaleCommand::History { sale }) => sale::history(&all, &sale).await,
         Command::Sale(SaleCommand::Open { sale }) => sale::open(&all, &sale).await,
         Command::Sale(SaleCommand::Pause { sale }) => sale::pause(&all, &sale).await,
-        Command::Sale(SaleCommand::Close { sale }) => sale::close(&all, &sale, yes).await,
+        Command::Sale(SaleCommand::Close { sale }) => sale::close(&all, &sale).await,
         Command::Stock(StockCommand::Add { sale, units, reason }) => {
             stock::add(&all, &sale, units, reason).await
         }
@@ -108,7 +108,7 @@ async fn execute(cli: Cli) -> Result<Report, Failure> {
             dead_letters::list(&all, &Choice::All(reason)).await
         }
         Command::DeadLetters(DeadLettersCommand::Replay { letter, reason, .. }) => {
-            dead_letters::replay(&all, &letter.map_or(Choice::All(reason), Choice::One), yes).await
+            dead_letters::replay(&all, &letter.map_or(Choice::All(reason), Choice::One)).await
         }
         Command::Doctor => doctor::examine(&all).await,
         Command::Completions { .. } | Command::Man { .. } => unreachable!("answered above"),

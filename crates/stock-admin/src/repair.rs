@@ -45,10 +45,18 @@ struct Notes {
     left: Vec<String>,
 }
 
-/// Mends, then reconciles again: what is found then makes the exit code.
+/// Mends, then reconciles again: what is found then makes the exit code. Asks first where a sale may have to be loaded
+/// anew.
 pub async fn repair(all: &Surroundings, only: Option<&SaleId>, yes: bool) -> Result<Report, Failure> {
     let before = reconcile::survey(all, only).await?;
-    stock::confirm(&question(&before), yes)?;
+    let to_mend = to_mend(&before);
+    if !to_mend.is_empty() {
+        let names = to_mend.iter().map(|sale| sale.as_str()).collect::<Vec<_>>().join(", ");
+        stock::confirm(
+            &format!("Mend what can be mended? These may sell nothing for some seconds: {names}"),
+            yes,
+        )?;
+    }
     let mut notes = Notes::default();
     give_back(all, &mut notes).await?;
     bring_into_line(all, only, &mut notes).await?;
@@ -61,19 +69,23 @@ pub async fn repair(all: &Surroundings, only: Option<&SaleId>, yes: bool) -> Res
             to_load.push(count.sale.clone());
         }
     }
+    to_load.retain(|sale| {
+        let asked = to_mend.contains(sale);
+        if !asked {
+            notes.left.push(format!("sale {sale}: went wrong meanwhile; run this again"));
+        }
+        asked
+    });
     load(all, &to_load, &mut notes).await?;
     // What waited for its ledger to be loaded.
     give_back(all, &mut notes).await?;
     Ok(report(&reconcile::survey(all, only).await?, notes))
 }
 
-fn question(before: &Survey) -> String {
-    let names = before.counts.iter().filter(|count| count.drift != 0).map(|count| count.sale.as_str());
-    let names: Vec<&str> = names.chain(before.unloaded.iter().map(SaleId::as_str)).collect();
-    if names.is_empty() {
-        return "All sales add up. Finish what may have been cut off?".into();
-    }
-    format!("Mend what can be mended? These may sell nothing for some seconds: {}", names.join(", "))
+/// The sales that may have to be loaded anew, and sell nothing meanwhile: what is asked for first.
+fn to_mend(before: &Survey) -> Vec<SaleId> {
+    let drifting = before.counts.iter().filter(|count| count.drift != 0).map(|count| &count.sale);
+    drifting.chain(&before.unloaded).cloned().collect()
 }
 
 /// Gives back the units that are owed.

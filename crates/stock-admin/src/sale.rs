@@ -146,9 +146,8 @@ pub async fn pause(all: &Surroundings, sale: &SaleId) -> Result<Report, Failure>
     switch(all, sale, SaleSwitch::Paused).await
 }
 
-/// Ends a sale.
-pub async fn close(all: &Surroundings, sale: &SaleId, yes: bool) -> Result<Report, Failure> {
-    stock::confirm(&format!("End sale {sale}?"), yes)?;
+/// Ends a sale; to open it takes that back.
+pub async fn close(all: &Surroundings, sale: &SaleId) -> Result<Report, Failure> {
     switch(all, sale, SaleSwitch::Closed).await
 }
 

@@ -2,7 +2,6 @@
 
 use seckill_core::{
     order_log::topics::{self, TopicOutcome},
-    settings::TopicSettings,
     store,
 };
 use serde_json::json;
@@ -20,8 +19,8 @@ pub async fn migrate(all: &Surroundings) -> Result<Report, Failure> {
 }
 
 /// Makes the topics that are not there.
-pub async fn create_topics(all: &Surroundings, settings: &TopicSettings) -> Result<Report, Failure> {
-    let outcomes = topics::create(&all.kafka, settings).await?;
+pub async fn create_topics(all: &Surroundings) -> Result<Report, Failure> {
+    let outcomes = topics::create(&all.kafka, &all.topics).await?;
     let (mut lines, mut json) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         let (name, created) = match outcome {

@@ -6,7 +6,7 @@ use seckill_core::{
     ledger::StockLedger,
     order_log::{LogError, LogObserver, OrderPublisher},
     sale::SaleId,
-    settings::{GroupSettings, KafkaSettings},
+    settings::{GroupSettings, KafkaSettings, TopicSettings},
     store::{OrderStore, StoreOptions, StoredSale},
 };
 use secrecy::SecretString;
@@ -23,6 +23,7 @@ pub struct Surroundings {
     pub store: OrderStore,
     pub ledger: StockLedger,
     pub kafka: KafkaSettings,
+    pub topics: TopicSettings,
     group: GroupSettings,
 }
 
@@ -32,7 +33,7 @@ impl Surroundings {
         let redis = places.redis.url()?;
         let ledger = StockLedger::answering_within(LEDGER_ANSWERS_WITHIN, &redis, 2)?;
         let store = OrderStore::connect(&database, StoreOptions::default())?;
-        Ok(Self { database, store, ledger, kafka: places.kafka, group: places.group })
+        Ok(Self { database, store, ledger, kafka: places.kafka, topics: places.topics, group: places.group })
     }
 
     pub fn observer(&self) -> Result<LogObserver, LogError> {

@@ -1,6 +1,10 @@
 //! `reconcile` and `doctor` see what is wrong, and services that cannot be reached are named.
 
 use deadpool_redis::redis;
+use rdkafka::{
+    ClientConfig,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+};
 use seckill_core::{ledger::StockLedger, order::OrderId, sale::SaleId, testing::patient_redis};
 use serde_json::json;
 
@@ -138,6 +142,20 @@ async fn doctor_finds_a_missing_topic_and_a_schema_that_is_behind() {
         checked["checks"].as_array().unwrap().iter().filter(|it| it["ok"] == false).collect();
     let of = |check: &str| faults.iter().filter(|it| it["check"] == check).count();
     assert_eq!((of("kafka: topic"), of("mysql: migrations to apply"), faults.len()), (2, 1, 3), "{checked}");
+}
+
+#[tokio::test]
+async fn doctor_finds_a_topic_that_wants_more_replicas_than_it_has() {
+    let site = Site::with_topics().await;
+    let brokers = ClientConfig::new().set("bootstrap.servers", &site.kafka.kafka_brokers).clone();
+    let admin: AdminClient<_> = brokers.create().unwrap();
+    let topic = AlterConfig::new(ResourceSpecifier::Topic(&site.kafka.orders_topic));
+    let settings = topic.set("min.insync.replicas", "2");
+    admin.alter_configs([&settings], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    let checked = site.run(&["doctor", "--json"]).expect(1).json();
+    let checks = checked["checks"].as_array().unwrap();
+    let faults: Vec<_> = checks.iter().filter(|it| it["ok"] == false).map(|it| &it["check"]).collect();
+    assert_eq!(faults, ["kafka: replication"], "{checked}");
 }
 
 #[tokio::test]

@@ -53,12 +53,12 @@ async fn p2_a_dead_letter_is_shown_replayed_and_stored_once_its_cause_is_gone() 
     assert!(!text.contains('\x1b'), "a message must not speak to the terminal: {text:?}");
 
     site.database.execute(&back).await;
-    let chosen = ["dead-letters", "replay", "--reason", "unknown sale", "--yes", "--json"];
+    let chosen = ["dead-letters", "replay", "--reason", "unknown sale", "--json"];
     let replayed = run_beside(site.command(&chosen)).await.expect(0).json();
     assert_eq!((&replayed["replayed"], &replayed["letters"][0]["at"]), (&json!(1), &json!("0:0")));
     site.becomes(&order, OrderStatus::Confirmed).await;
     // Twice is harmless; what is still poison comes back.
-    run_beside(site.command(&["dead-letters", "replay", "--all", "--yes"])).await.expect(0);
+    run_beside(site.command(&["dead-letters", "replay", "--all"])).await.expect(0);
     let letters = site.letters(3).await;
     assert_eq!(letters.len(), 3);
     assert_eq!(site.in_store(&sale).await.sold, 2);
@@ -76,15 +76,11 @@ async fn one_dead_letter_is_chosen_by_its_place() {
         site.poison(key, b"garbage").await;
     }
     site.letters(2).await;
-    for unconfirmed in [&["dead-letters", "replay", "0:1"][..], &["dead-letters", "replay"]] {
-        let refused = site.run(unconfirmed).expect(1);
-        assert!(refused.complaint().contains("--yes"), "{refused:?}");
-    }
-    let missing = site.run(&["dead-letters", "replay", "0:2", "--yes"]).expect(1);
+    let missing = site.run(&["dead-letters", "replay", "0:2"]).expect(1);
     assert_eq!(missing.complaint(), "stock-admin: there is no dead letter at 0:2");
     assert_eq!(site.letters(2).await.len(), 2, "refused is nothing done");
 
-    run_beside(site.command(&["dead-letters", "replay", "0:1", "--yes"])).await.expect(0);
+    run_beside(site.command(&["dead-letters", "replay", "0:1"])).await.expect(0);
     let letters = site.letters(3).await;
     assert_eq!(letters[2].key.as_deref(), Some(&b"b"[..]));
     work.end().await;

@@ -110,7 +110,7 @@ async fn a_sale_is_paused_opened_and_closed_on_both_sides() {
         ("open", SaleSwitch::Open, "open"),
         ("close", SaleSwitch::Closed, "ended"),
     ] {
-        let shown = site.run(&["sale", command, sale.as_str(), "--yes", "--json"]).expect(0).json();
+        let shown = site.run(&["sale", command, sale.as_str(), "--json"]).expect(0).json();
         assert_eq!(shown["state"], state);
         let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
         assert_eq!((stored.sale.switch, ledger.sale.switch), (switch, switch));
@@ -120,14 +120,6 @@ async fn a_sale_is_paused_opened_and_closed_on_both_sides() {
     let history = site.store.history(&sale).await.unwrap();
     let reasons: Vec<_> = history.iter().map(|it| it.reason.as_str()).collect();
     assert_eq!(reasons, ["created", "paused", "open", "closed"]);
-}
-
-#[tokio::test]
-async fn close_without_yes_and_without_a_terminal_is_refused() {
-    let mut site = Site::new().await;
-    let sale = site.sale(10).await;
-    let said = site.refused(&sale, &["sale", "close", sale.as_str()]).await;
-    assert!(said.contains("--yes"), "{said}");
 }
 
 #[tokio::test]
