@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-/// How a measure goes.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Only up, from 0 at the start of the process.
