@@ -81,11 +81,17 @@ impl Keeper {
     }
 
     async fn every_round(&self, step: impl AsyncFn() -> Result<(), KeeperError>) {
+        // The trouble that was logged last, so that it is logged once.
+        let mut trouble = None;
         loop {
-            if let Err(error) = step().await {
+            let failure = step().await.err().map(|error| error.to_string());
+            if let Some(error) = &failure {
                 counter!("seckill_keeper_failures_total").increment(1);
-                tracing::warn!(%error, "the keeper could not finish a round");
+                if failure != trouble {
+                    tracing::warn!(error, "the keeper could not finish a round");
+                }
             }
+            trouble = failure;
             tokio::time::sleep(ROUND).await;
         }
     }

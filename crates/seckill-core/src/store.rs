@@ -106,8 +106,8 @@ impl OrderStore {
 
     /// The same store, by the same connections, whose calls take no longer than `within`.
     #[must_use]
-    pub fn answering_within(&self, within: Duration) -> Self {
-        Self { options: StoreOptions { answer_within: within, ..self.options }, ..self.clone() }
+    pub fn answering_within(self, within: Duration) -> Self {
+        Self { options: StoreOptions { answer_within: within, ..self.options }, ..self }
     }
 
     /// A connection for one call.

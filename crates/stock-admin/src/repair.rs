@@ -51,7 +51,7 @@ pub async fn repair(all: &Surroundings, only: Option<&SaleId>, yes: bool) -> Res
     let before = reconcile::survey(all, only).await?;
     let to_mend = to_mend(&before);
     if !to_mend.is_empty() {
-        let names = to_mend.iter().map(|sale| sale.as_str()).collect::<Vec<_>>().join(", ");
+        let names = to_mend.iter().map(SaleId::as_str).collect::<Vec<_>>().join(", ");
         stock::confirm(
             &format!("Mend what can be mended? These may sell nothing for some seconds: {names}"),
             yes,

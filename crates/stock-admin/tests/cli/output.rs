@@ -24,16 +24,16 @@ async fn every_command_answers_in_json_when_asked() {
         &["outbox", "list", name],
         &["outbox", "publish", name],
         &["dead-letters", "list"],
-        &["dead-letters", "replay", "--all", "--yes"],
+        &["dead-letters", "replay", "--all"],
         &["doctor"],
         &["completions", "bash"],
-        &["sale", "close", name, "--yes"],
+        &["sale", "close", name],
     ] {
         let before = site.run(&[&["--json"], arguments].concat()).expect(0);
         before.json();
         assert_eq!(before.stderr, "", "{arguments:?}");
     }
-    let refused = site.run(&["--json", "sale", "close", name]).expect(1);
+    let refused = site.run(&["--json", "reset", name, "--to", "5"]).expect(1);
     let error: serde_json::Value = serde_json::from_str(refused.complaint()).unwrap();
     assert_eq!(error["error"], "refused");
 }
