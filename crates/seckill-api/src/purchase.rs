@@ -5,6 +5,7 @@
 //! reach the log: an order whose end is not known in time is answered `pending`, and the keeper's relay
 //! publishes it again.
 
+mod claim;
 mod handover;
 mod measures;
 mod sold_out;
@@ -26,10 +27,11 @@ use tokio::{
 };
 
 use self::{
+    claim::Claim,
     handover::Handover,
     measures::PurchaseMeasures,
     sold_out::SoldOutMemory,
-    ticket::{Claim, Decision, Desk, Resolution, Ticket},
+    ticket::{Decision, Desk, Resolution, Ticket},
 };
 use crate::{reading::Readings, refusal::Refusal};
 

@@ -9,6 +9,8 @@
 #[path = "../../seckill-core/src/order_log/ack_watch.rs"]
 #[allow(dead_code, unused_imports, missing_docs)]
 mod ack_watch;
+#[path = "../src/purchase/claim.rs"]
+mod claim;
 #[path = "../src/remembered.rs"]
 #[allow(dead_code, unused_imports)]
 mod remembered;
@@ -48,7 +50,7 @@ use std::{
 use loom::thread;
 use seckill_core::sale::SaleId;
 
-use self::{ack_watch::AckWatch, remembered::RememberedByKey, sold_out::SoldOutMemory};
+use self::{ack_watch::AckWatch, claim::Claim, remembered::RememberedByKey, sold_out::SoldOutMemory};
 
 fn main() {
     for (name, test) in [
@@ -57,6 +59,7 @@ fn main() {
         ("p6_what_is_on_its_way_is_counted", counted),
         ("p4_sold_out_is_somebodys_word", sold_out),
         ("p6_a_crowd_shares_one_place", one_place),
+        ("p5_either_the_order_is_sent_or_its_buyer_is_told_that_it_was_not", claimed),
     ] {
         loom::model(test);
         println!("test {name} ... ok");
@@ -131,6 +134,18 @@ fn one_place() {
     };
     let (mine, others) = (places.entry(&1), other.join().unwrap());
     assert!(Arc::ptr_eq(&mine, &others));
+}
+
+/// The queue comes to an order when its buyer has waited for long enough: one of them has the say, and only one.
+fn claimed() {
+    let claim = Claim::default();
+    let queue = {
+        let claim = claim.clone();
+        thread::spawn(move || claim.take())
+    };
+    let told_that_nothing_was_done = claim.take();
+    let sent = queue.join().unwrap();
+    assert_ne!(sent, told_that_nothing_was_done);
 }
 
 fn spawn(watch: &Arc<AckWatch>, work: impl FnOnce(&AckWatch) + 'static) -> thread::JoinHandle<()> {

@@ -4,10 +4,7 @@
 //! that hangs up changes nothing, and an order costs no task of its own.
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
@@ -21,7 +18,7 @@ use seckill_core::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Handover, PurchaseMeasures, SoldOutMemory};
+use super::{Claim, Handover, PurchaseMeasures, SoldOutMemory};
 use crate::refusal::Refusal;
 
 /// How a reservation ended.
@@ -57,18 +54,6 @@ impl Decision {
     /// What was decided, if it is known that an order stands.
     pub fn into_inner(self) -> Option<Decided> {
         Arc::try_unwrap(self.0).map_or_else(|shared| shared.get().cloned(), OnceLock::into_inner)
-    }
-}
-
-/// Who has the say over an order that waits in the queue: the queue, which sends it to the ledger, or its buyer, who
-/// is told that nothing was done. Whoever takes it first; so nobody is told of an order that is taken later.
-#[derive(Clone, Default)]
-pub struct Claim(Arc<AtomicBool>);
-
-impl Claim {
-    /// Takes it, if nobody has.
-    pub fn take(&self) -> bool {
-        !self.0.swap(true, Ordering::AcqRel)
     }
 }
 
