@@ -15,7 +15,7 @@ use seckill_api::{
 };
 use seckill_core::{
     order::BuyerId,
-    testing::{PeakAlloc, within_bounds},
+    testing::{PeakAlloc, fuzz_cases, within_bounds},
 };
 
 #[global_allocator]
@@ -30,8 +30,7 @@ fn enough_for(length: usize) -> usize {
 }
 
 fn cases(cases: u32) -> Config {
-    let cases = std::env::var("FUZZ_CASES").map_or(cases, |cases| cases.parse().unwrap());
-    Config { cases, failure_persistence: None, ..Config::default() }
+    Config { cases: fuzz_cases(cases), failure_persistence: None, ..Config::default() }
 }
 
 /// Pieces that bodies are made of. Put together at random, now and then they are one.

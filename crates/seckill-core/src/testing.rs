@@ -1,6 +1,7 @@
 //! For tests only (feature `test-support`): a database of one's own on the real server, a ledger that waits, and
 //! the binaries as processes.
 
+mod cases;
 mod memory;
 mod process;
 mod settings;
@@ -17,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 pub use self::{
+    cases::fuzz_cases,
     memory::{PeakAlloc, within_bounds},
     process::RunningProcess,
     settings::{BAD_TRACE_SETTINGS, Binary, SHARED_SETTINGS, TRACE_SETTINGS, assert_settings},

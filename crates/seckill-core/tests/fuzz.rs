@@ -14,7 +14,7 @@ use seckill_core::{
     settings::{
         DatabaseSettings, GroupSettings, KafkaSettings, LogSettings, RedisSettings, TopicSettings, try_parse,
     },
-    testing::{PeakAlloc, within_bounds},
+    testing::{PeakAlloc, fuzz_cases, within_bounds},
 };
 use uuid::Uuid;
 
@@ -139,8 +139,7 @@ fn decode(key: &[u8], value: &[u8]) -> Result<bool, TestCaseError> {
 }
 
 fn cases(cases: u32) -> Config {
-    let cases = std::env::var("FUZZ_CASES").map_or(cases, |cases| cases.parse().unwrap());
-    Config { cases, failure_persistence: None, ..Config::default() }
+    Config { cases: fuzz_cases(cases), failure_persistence: None, ..Config::default() }
 }
 
 #[test]
@@ -197,8 +196,10 @@ fn p6_names_and_addresses_are_read_or_refused() {
             prop_assert!(sale.as_str().len() <= 64 && sale.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
         }
         for address in [text.clone(), format!("rediss://{text}?ssl_ca={text}"), format!("mysql://h/d?{text}&ssl_ca=/")] {
-            let address = Address::of(&address);
-            let _ = (address.of_redis(), address.of_mysql());
+            within_bounds(&MEMORY, enough_for(address.len()), || {
+                let address = Address::of(&address);
+                let _ = (address.of_redis(), address.of_mysql());
+            });
         }
     });
 }
@@ -256,7 +257,9 @@ fn p6_settings_are_taken_or_refused_in_one_line() {
             if *joined { vec![format!("{flag}={value}")] } else { vec![(*flag).to_owned(), value.clone()] }
         });
         let words: Vec<OsString> = std::iter::once("test".to_owned()).chain(words).map(OsString::from).collect();
-        if let Err(seckill_core::settings::Refusal::Wrong(error)) = try_parse::<All>(words) {
+        let length = words.iter().map(|word| word.len()).sum();
+        let taken = within_bounds(&MEMORY, enough_for(length), || try_parse::<All>(words));
+        if let Err(seckill_core::settings::Refusal::Wrong(error)) = taken {
             prop_assert!(!error.to_string().contains('\n'), "{}", error);
         }
     });
