@@ -63,7 +63,7 @@ kafka_prepare() {
     protocols=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
     if tls_wanted; then
         listeners+=",SECURE://127.0.0.1:$((port + 2))"
-        advertised+=",SECURE://127.0.0.1:$((port + 2))"
+        advertised+=",SECURE://localhost:$((port + 2))"
         protocols+=,SECURE:SSL
     fi
     if [ -n "${SECKILL_KAFKA_PROXY_PORT:-}" ]; then
@@ -143,16 +143,16 @@ kafka_runs() {
 
 # Asks on the port that the others will ask on: the first handshake of a young JVM takes seconds.
 kafka_ready() {
-    local port=$1
+    local address=127.0.0.1:$1
     local -a tls=()
     if tls_wanted; then
-        port=$((port + 2))
+        address=localhost:$(($1 + 2))
         tls=(-X security.protocol=ssl -X "ssl.ca.location=$STATE_DIR/tls/ca.pem")
     fi
-    kafka_node_ready 1 "$port" "${tls[@]}"
+    kafka_node_ready 1 "$address" "${tls[@]}"
 }
 
-# kafka_node_ready NODE PORT OPTION…: does it answer there as this node?
+# kafka_node_ready NODE ADDRESS OPTION…: does it answer there as this node?
 kafka_node_ready() {
-    timeout 5 kcat "${@:3}" -b "127.0.0.1:$2" -L -m 2 2>/dev/null | grep -q "broker $1 at 127.0.0.1:$2"
+    timeout 5 kcat "${@:3}" -b "$2" -L -m 2 2>/dev/null | grep -q "broker $1 at $2"
 }

@@ -39,7 +39,7 @@ one_kafka_prepare() {
 
 one_kafka_command() { kafka_runs -Xms128m -Xmx320m; }
 
-one_kafka_ready() { kafka_node_ready "$1" "$2"; }
+one_kafka_ready() { kafka_node_ready "$1" "127.0.0.1:$2"; }
 
 # --- a Redis of three, and its Sentinel ----------------------------------------------------------
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# TLS for the native services, where SECKILL_SERVICES_TLS is yes: an authority of our own, and one certificate for
-# loopback that all three show. Redis and Kafka speak it on ports of their own, MariaDB on its only one, where it then
+# TLS for the native services, where SECKILL_SERVICES_TLS is yes: an authority of our own, and one certificate that all
+# three show. It is of the name localhost alone, so that by its address each is a server with a wrong name. Redis and Kafka speak it on ports of their own, MariaDB on its only one, where it then
 # refuses whoever does not.
 
 tls_wanted() { [ "${SECKILL_SERVICES_TLS:-no}" = yes ]; }
@@ -21,7 +21,7 @@ tls_prepare() {
     done
     openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$new/server.key" -out "$new/server.csr" 2>>"$new/log"
     openssl x509 -req -days 365 -in "$new/server.csr" -CA "$new/ca.pem" -CAkey "$new/ca.key" -CAcreateserial \
-        -extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1') -out "$new/server.pem" 2>>"$new/log" ||
+        -extfile <(echo 'subjectAltName=DNS:localhost') -out "$new/server.pem" 2>>"$new/log" ||
         die "could not make certificates; see $new/log"
     # Kafka takes key and certificates in one file.
     cat "$new/server.key" "$new/server.pem" "$new/ca.pem" >"$new/kafka.pem"
