@@ -6,6 +6,7 @@
 
 mod bounds;
 mod consumer;
+mod documented;
 mod faults;
 mod holds;
 mod import;

@@ -29,7 +29,7 @@ pub enum Step {
 pub struct Protocol {
     pub bounds: Bounds,
     /// Every step there is; most are not possible most of the time.
-    steps: Vec<Step>,
+    pub steps: Vec<Step>,
 }
 
 impl Protocol {
