@@ -70,11 +70,17 @@ pub fn round_of(fault: Fault, seed: u64, pace: Pace) -> Round {
     }
 }
 
-/// The `index`-th round of two faults at once, drawn from `faults`.
+/// The `index`-th round of two faults at once, drawn from `faults`, of which there must be two at least.
 pub fn pair(faults: &[Fault], seed: u64, index: u64) -> Round {
     let mut rng = Rng::with_seed(seed ^ hash("pair") ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let first = faults[rng.usize(..faults.len())];
-    let second = faults[rng.usize(..faults.len())];
+    // Drawn again where it is the first once more: one that struck twice is no pair.
+    let second = loop {
+        let second = faults[rng.usize(..faults.len())];
+        if second != first {
+            break second;
+        }
+    };
     Round {
         name: format!("{first}+{second}"),
         scarce: rng.u64(SCARCE),
@@ -147,7 +153,9 @@ mod tests {
     #[test]
     fn pairs_differ_and_have_two_blows() {
         let pairs: Vec<_> = (0..50).map(|index| pair(&Fault::ALL, 1, index)).collect();
-        assert!(pairs.iter().all(|round| round.strikes[0].blows.len() == 2));
+        // Two faults, not one twice, from however few.
+        let of_two = pair(&[Fault::KillApi, Fault::MysqlLock], 1, 1);
+        assert!(pairs.iter().chain([&of_two]).all(|round| round.faults().len() == 2));
         let names: std::collections::HashSet<_> = pairs.iter().map(|round| &round.name).collect();
         assert!(names.len() > 25);
     }
