@@ -125,6 +125,11 @@ impl Answer {
         self.code.as_deref() == Some("sold-out")
     }
 
+    /// Whether it said that the buyer would hold more than one buyer may.
+    pub fn is_limit_reached(&self) -> bool {
+        self.code.as_deref() == Some("limit-reached")
+    }
+
     /// Whether it promised the order: `accepted`, or even `confirmed`.
     pub fn is_promise(&self) -> bool {
         matches!(self.order_status(), Some(OrderStatus::Accepted | OrderStatus::Confirmed))
@@ -143,6 +148,12 @@ impl Attempt {
             Outcome::Answered(answer) => Some(answer),
             Outcome::Unknown(_) | Outcome::Unsent(_) => None,
         }
+    }
+
+    /// When its outcome was known: milliseconds since the epoch (wall clock).
+    pub fn known_at_ms(&self) -> i64 {
+        let took_ms = self.end_us.saturating_sub(self.start_us) / 1_000;
+        self.at_ms.saturating_add_unsigned(took_ms)
     }
 
     /// The order that it is about, as far as it is known: the one looked for, or the one answered.

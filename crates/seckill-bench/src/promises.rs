@@ -13,6 +13,7 @@ use crate::{
 mod answers;
 mod log;
 mod orders;
+mod owned;
 mod stock;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use seckill_core::order::{OrderId, OrderStatus, Units};
 
-use super::{Finding, Violations, describe, name_of};
+use super::{Finding, Violations, describe, name_of, owned::Owned};
 use crate::{
     history::{Answer, Attempt, Call, History},
     witness::{LedgerState, StoreState, StoredOrder},
@@ -42,16 +42,16 @@ pub fn duplicated(history: &History, store: &StoreState) -> Finding {
         }
         *requests.entry(user).or_default() += requests_in(&attempts, key.is_some());
     }
-    let by_user = orders_by_user(store);
+    let owned = Owned::new(history, store);
     for (user, &asked) in &requests {
-        let orders = by_user.get(user).map_or(&[][..], Vec::as_slice);
+        let orders = owned.of_buyer(user);
         violations.add((orders.len() as u64).saturating_sub(asked), || {
             format!("{user} made {asked} requests and has {} orders in MySQL", orders.len())
         });
     }
     if let Some(limit) = store.per_buyer_limit {
-        for (user, orders) in &by_user {
-            let held: Units = live_units(orders);
+        for (user, orders) in owned.buyers() {
+            let held: Units = live_units(&orders);
             violations
                 .add(u64::from(held > limit), || format!("{user} holds {held} units, the limit is {limit}"));
         }
@@ -130,14 +130,48 @@ pub fn lied(history: &History, store: &StoreState, ledger: &LedgerState) -> Find
                 .add(1, || format!("order {id} of {} was answered 404, it is in MySQL", name_of(attempt)));
         }
     }
-    let by_user = orders_by_user(store);
-    for ((user, _), attempts) in history.by_request() {
-        let orders = by_user.get(user).map_or(&[][..], Vec::as_slice);
-        if let Some(refusal) = false_sold_out(&attempts, orders) {
+    let owned = Owned::new(history, store);
+    let may_have_ordered = may_have_ordered(history);
+    for (request, attempts) in history.by_request() {
+        let never_asked = !may_have_ordered.contains_key(request.0);
+        if let Some(refusal) = false_sold_out(&attempts, &owned.of_request(request), never_asked) {
             violations.add(1, || format!("{} was told \"sold out\" and has an order", name_of(refusal)));
         }
     }
+    for attempt in false_limits(history, store, &may_have_ordered) {
+        violations
+            .add(1, || format!("{} was refused for the limit, and nothing of it stood", name_of(attempt)));
+    }
     violations.finding()
+}
+
+/// The attempts that may have made an order, by their buyers.
+fn may_have_ordered(history: &History) -> HashMap<&str, Vec<&Attempt>> {
+    let mut by_user: HashMap<_, Vec<_>> = HashMap::new();
+    for attempt in history.attempts.iter().filter(|attempt| attempt.may_have_ordered()) {
+        by_user.entry(attempt.user.as_str()).or_default().push(attempt);
+    }
+    by_user
+}
+
+/// Refusals for the limit of buyers who cannot have held a unit by then: none of their other requests, sent before they
+/// were refused, may have made an order.
+fn false_limits<'a>(
+    history: &'a History,
+    store: &StoreState,
+    may_have_ordered: &HashMap<&str, Vec<&Attempt>>,
+) -> Vec<&'a Attempt> {
+    let asked_too_much =
+        |attempt: &Attempt| store.per_buyer_limit.is_some_and(|limit| attempt.quantity > limit);
+    let may_hold = |attempt: &Attempt| {
+        let others = may_have_ordered.get(attempt.user.as_str()).into_iter().flatten();
+        others.filter(|other| other.key != attempt.key).any(|other| other.at_ms <= attempt.known_at_ms())
+    };
+    let refused = history.answers().filter(|(_, answer)| answer.is_limit_reached());
+    refused
+        .map(|(attempt, _)| attempt)
+        .filter(|attempt| !asked_too_much(attempt) && !may_hold(attempt))
+        .collect()
 }
 
 /// Looks answered 404.
@@ -148,25 +182,20 @@ fn denied_looks(history: &History) -> impl Iterator<Item = (&Attempt, OrderId)> 
     })
 }
 
-/// A "sold out" to a buyer whose order was there before it asked. An order that came while it was being
-/// refused (an earlier attempt of the same key, still on its way) is no lie.
-fn false_sold_out<'a>(attempts: &[&'a Attempt], orders: &[&StoredOrder]) -> Option<&'a Attempt> {
+/// A "sold out" to a request whose order was there before it asked. An order that came while it was being refused (an
+/// earlier attempt of the same key, still on its way) is no lie, unless its buyer never sent any.
+fn false_sold_out<'a>(
+    attempts: &[&'a Attempt],
+    orders: &[&StoredOrder],
+    never_asked: bool,
+) -> Option<&'a Attempt> {
     let is_live = |order: &&&StoredOrder| order.status == OrderStatus::Confirmed;
     let oldest = orders.iter().filter(is_live).map(|order| order.created_ms).min()?;
-    let is_only_request = !attempts.iter().any(|attempt| attempt.may_have_ordered());
     attempts.iter().copied().find(|attempt| {
-        attempt.answer().is_some_and(Answer::is_sold_out) && (oldest < attempt.at_ms || is_only_request)
+        attempt.answer().is_some_and(Answer::is_sold_out) && (oldest < attempt.at_ms || never_asked)
     })
 }
 
 fn live_units(orders: &[&StoredOrder]) -> Units {
     orders.iter().filter(|order| order.status == OrderStatus::Confirmed).map(|order| order.quantity).sum()
-}
-
-fn orders_by_user(store: &StoreState) -> HashMap<&str, Vec<&StoredOrder>> {
-    let mut by_user: HashMap<_, Vec<_>> = HashMap::new();
-    for order in store.orders.values() {
-        by_user.entry(order.user.as_str()).or_default().push(order);
-    }
-    by_user
 }

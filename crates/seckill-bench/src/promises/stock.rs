@@ -1,13 +1,13 @@
 //! P1 and P4: where every unit is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use seckill_core::order::{OrderStatus, Units};
 
-use super::{Finding, Violations, was_refused};
+use super::{Finding, Violations, owned::Owned, was_refused};
 use crate::{
     history::{Attempt, Call, History},
-    witness::{LedgerState, StoreState},
+    witness::{LedgerState, StoreState, StoredOrder},
 };
 
 /// Units that went back for sale, or may have: of cancelled and rejected orders, and of requests whose
@@ -20,14 +20,12 @@ fn may_have_come_back(history: &History, store: &StoreState) -> Units {
         .filter(|order| matches!(order.status, OrderStatus::Cancelled | OrderStatus::Rejected))
         .map(|order| order.quantity)
         .sum();
-    let mut held: HashMap<&str, Units> = HashMap::new();
-    for (_, order) in store.live() {
-        *held.entry(order.user.as_str()).or_default() += order.quantity;
-    }
+    let owned = Owned::new(history, store);
+    let is_live = |order: &StoredOrder| order.status == OrderStatus::Confirmed;
     let mut vanished = 0;
-    for ((user, _), attempts) in history.by_request() {
+    for (request, attempts) in history.by_request() {
         let was_open = attempts.iter().any(|attempt| attempt.is_open());
-        if was_open && !held.contains_key(user) {
+        if was_open && !owned.of_request(request).into_iter().any(is_live) {
             vanished += attempts[0].quantity;
         }
     }
@@ -185,23 +183,23 @@ fn false_sold_outs(history: &History, store: &StoreState, ledger: &LedgerState, 
     });
 }
 
-/// The first "sold out", and when it was said.
-fn first_sold_out(history: &History) -> Option<(&Attempt, u64)> {
+/// The first "sold out", and when it was said. By the wall clock: a history may be of several runs.
+fn first_sold_out(history: &History) -> Option<(&Attempt, i64)> {
     history
         .answers()
         .filter(|(_, answer)| answer.is_sold_out())
-        .map(|(attempt, _)| (attempt, attempt.end_us))
-        .min_by_key(|&(_, end)| end)
+        .map(|(attempt, _)| (attempt, attempt.known_at_ms()))
+        .min_by_key(|&(_, known)| known)
 }
 
 /// Orders of at least `quantity` units promised at the first attempt, begun after `moment`.
-fn sold_afresh_after(history: &History, moment: u64, quantity: Units) -> Vec<&Attempt> {
+fn sold_afresh_after(history: &History, moment: i64, quantity: Units) -> Vec<&Attempt> {
     history
         .answers()
         .filter(|(attempt, answer)| {
             attempt.call == Call::Order
                 && attempt.turn == 1
-                && attempt.start_us > moment
+                && attempt.at_ms > moment
                 && attempt.quantity >= quantity
                 && answer.is_promise()
         })

@@ -60,6 +60,12 @@ impl World {
         self.tell_of(Call::Order, user, outcome);
     }
 
+    /// What `user` was told of an order with another key than its usual one.
+    fn tell_again(&mut self, user: &str, outcome: Outcome) {
+        self.tell(user, outcome);
+        self.history.attempts.last_mut().unwrap().key = Some(format!("second key of {user}"));
+    }
+
     fn tell_of(&mut self, call: Call, user: &str, outcome: Outcome) {
         self.clock += 10;
         let earlier = self.history.attempts.iter().filter(|attempt| attempt.user == user).count();
@@ -254,6 +260,50 @@ fn p3_a_passed_limit_is_found() {
     assert_eq!(world.broken(), []);
     world.buy("a");
     assert_eq!(world.broken(), [("duplicated", 0, 1)]);
+}
+
+#[test]
+fn p3_who_asks_for_more_than_the_limit_is_refused_whatever_became_of_the_first_order() {
+    let mut world = World::new();
+    world.store.per_buyer_limit = Some(1);
+    // Refused after the first; accepted, for Redis lost the first; refused by an order that nobody was told of.
+    world.buy("a1");
+    world.tell_again("a1", answer(409, Some("limit-reached")));
+    world.tell("b1", pending(OrderId::fresh()));
+    let second = world.buy("b1");
+    let told = world.history.attempts.pop().unwrap();
+    world.tell_again("b1", told.outcome);
+    world.tell("b1", answer(409, Some("limit-reached")));
+    world.tell("c1", Outcome::Unknown("no answer".into()));
+    world.tell_again("c1", answer(409, Some("limit-reached")));
+    assert_eq!(world.broken(), []);
+    // Both accepted, each with its key.
+    let id = world.buy("b1");
+    let told = world.history.attempts.pop().unwrap();
+    world.tell_again("b1", told.outcome);
+    assert!(world.broken().contains(&("duplicated", 0, 2)), "{id} beside {second}: {:?}", world.broken());
+}
+
+#[test]
+fn p5_a_limit_told_to_a_buyer_without_an_order_is_found() {
+    let mut world = World::new();
+    world.store.per_buyer_limit = Some(1);
+    world.tell_again("a1", answer(409, Some("limit-reached")));
+    // What came afterwards is no reason.
+    world.clock += 1_000;
+    world.buy("a1");
+    assert_eq!(world.broken(), [("lied", 0, 1)]);
+}
+
+#[test]
+fn p5_sold_out_told_to_a_second_order_of_a_buyer_is_no_lie() {
+    let mut world = World::new();
+    world.store.per_buyer_limit = Some(2);
+    for user in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "k1"] {
+        world.buy(user);
+    }
+    world.tell_again("k1", answer(409, Some("sold-out")));
+    assert_eq!(world.broken(), []);
 }
 
 #[test]
