@@ -253,9 +253,10 @@ impl Client {
 
     async fn attempt(&mut self, call: Call, number: u64, keyed: bool, turn: u32) -> Outcome {
         let chosen = self.choose(turn);
+        let name = self.run.crowd.named_after(number);
         let endpoint = &mut self.endpoints[chosen];
         match call {
-            Call::Order => endpoint.requests.order(number, keyed, &mut self.request),
+            Call::Order => endpoint.requests.order(number, name, keyed, &mut self.request),
             Call::Look(id) => endpoint.requests.look(number, id, &mut self.request),
         }
         if let Err(error) = endpoint.connect().await {

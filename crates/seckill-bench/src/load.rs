@@ -59,6 +59,9 @@ pub struct LoadArgs {
     /// Every N-th keyed buyer asks once more after it has won
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub replay_every: Option<u64>,
+    /// Every N-th keyed buyer is one who came before, with another key: what the fault suite tries limits by.
+    #[arg(skip)]
+    pub returning_every: Option<u64>,
     /// Units that each buyer asks for
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=Quantity::MAX))]
     pub quantity: Units,
@@ -181,6 +184,7 @@ pub async fn run_until_shut(
             quantity: args.quantity,
             keyed_share: args.keyed_share,
             replay_every: args.replay_every,
+            returning_every: args.returning_every,
             remark_length: args.remark_length.into(),
         },
         answer_within: args.timeout,

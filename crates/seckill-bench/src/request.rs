@@ -8,6 +8,9 @@ const DIGITS: usize = 9;
 /// Most buyers of one run.
 pub const MAX_BUYERS: u64 = 999_999_999;
 
+/// How many buyers earlier the one came whose name a buyer has who returns.
+const EARLIER: u64 = 151;
+
 /// Who the buyers of one run are and what each of them asks for.
 #[derive(Clone, Debug)]
 pub struct Crowd {
@@ -21,6 +24,8 @@ pub struct Crowd {
     pub keyed_share: f64,
     /// Every so many-th keyed buyer asks once more after it has won; none: nobody does.
     pub replay_every: Option<u64>,
+    /// Every so many-th keyed buyer is one who came earlier, and asks once more with another key; none: nobody does.
+    pub returning_every: Option<u64>,
     /// Characters of the remark that each sends; none: no remark.
     pub remark_length: usize,
 }
@@ -28,7 +33,17 @@ pub struct Crowd {
 impl Crowd {
     /// The name of buyer `number`.
     pub fn user(&self, number: u64) -> String {
-        format!("buyer-{}-{number:0DIGITS$}", self.run)
+        format!("buyer-{}-{:0DIGITS$}", self.run, self.named_after(number))
+    }
+
+    /// The number that is in the name of buyer `number`: that of an earlier one, if it is one who returns.
+    pub fn named_after(&self, number: u64) -> u64 {
+        let Some(every) = self.returning_every else { return number };
+        let returns = |number: u64| number.is_multiple_of(every) && self.is_keyed(number);
+        match number.checked_sub(EARLIER) {
+            Some(earlier) if returns(number) && self.is_keyed(earlier) && !returns(earlier) => earlier,
+            _ => number,
+        }
     }
 
     /// The idempotency key of buyer `number`, if it sends one.
@@ -66,11 +81,14 @@ struct SaleRequests {
 #[derive(Clone, Debug)]
 struct Template {
     bytes: Vec<u8>,
-    numbers: Vec<usize>,
+    names: Vec<usize>,
+    keys: Vec<usize>,
 }
 
-/// Stands where the buyer's number goes. No host, sale or run name can contain it.
-const NUMBER: &str = "#########";
+/// Stands where the number in the buyer's name goes. No host, sale or run name can contain it.
+const NAME: &str = "#########";
+/// The same of the number in its key.
+const KEY: &str = "@@@@@@@@@";
 
 impl Requests {
     /// Renders what `crowd` sends to `host`.
@@ -84,11 +102,11 @@ impl Requests {
         &self.sales[usize::try_from(place).expect("fewer sales than memory has bytes")]
     }
 
-    /// Writes the order request of buyer `number` over what `out` held.
-    pub fn order(&self, number: u64, keyed: bool, out: &mut Vec<u8>) {
+    /// Writes the order request of buyer `number`, who is named after `name`, over what `out` held.
+    pub fn order(&self, number: u64, name: u64, keyed: bool, out: &mut Vec<u8>) {
         let requests = self.of(number);
         let template = if keyed { &requests.keyed } else { &requests.unkeyed };
-        template.fill(number, out);
+        template.fill(number, name, out);
     }
 
     /// Writes the request by which buyer `number` asks for order `id` over what `out` held.
@@ -109,7 +127,7 @@ impl SaleRequests {
             length => format!(r#","remark":"{}""#, "x".repeat(length)),
         };
         let body =
-            format!(r#"{{"user":"buyer-{run}-{NUMBER}","goods":"flash","quantity":{quantity}{remark}}}"#);
+            format!(r#"{{"user":"buyer-{run}-{NAME}","goods":"flash","quantity":{quantity}{remark}}}"#);
         let render = |key: &str| {
             Template::new(&format!(
                 "POST /v1/sales/{sale}/orders HTTP/1.1\r\nHost: {host}\r\n{key}\
@@ -118,7 +136,7 @@ impl SaleRequests {
             ))
         };
         Self {
-            keyed: render(&format!("Idempotency-Key: key-{run}-{NUMBER}\r\n")),
+            keyed: render(&format!("Idempotency-Key: key-{run}-{KEY}\r\n")),
             unkeyed: render(""),
             look: (format!("GET /v1/sales/{sale}/orders/"), format!(" HTTP/1.1\r\nHost: {host}\r\n\r\n")),
         }
@@ -127,23 +145,30 @@ impl SaleRequests {
 
 impl Template {
     fn new(text: &str) -> Self {
-        let numbers = text.match_indices(NUMBER).map(|(at, _)| at).collect();
-        Self { bytes: text.as_bytes().to_vec(), numbers }
+        let places = |of| text.match_indices(of).map(|(at, _)| at).collect();
+        Self { bytes: text.as_bytes().to_vec(), names: places(NAME), keys: places(KEY) }
     }
 
-    fn fill(&self, number: u64, out: &mut Vec<u8>) {
-        let mut digits = [b'0'; DIGITS];
-        let mut rest = number;
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).expect("a digit");
-            rest /= 10;
-        }
+    fn fill(&self, number: u64, name: u64, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.bytes);
-        for &at in &self.numbers {
-            out[at..at + DIGITS].copy_from_slice(&digits);
+        for (places, number) in [(&self.names, name), (&self.keys, number)] {
+            let digits = digits(number);
+            for &at in places {
+                out[at..at + DIGITS].copy_from_slice(&digits);
+            }
         }
     }
+}
+
+fn digits(number: u64) -> [u8; DIGITS] {
+    let mut digits = [b'0'; DIGITS];
+    let mut rest = number;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(rest % 10).expect("a digit");
+        rest /= 10;
+    }
+    digits
 }
 
 #[cfg(test)]
@@ -157,6 +182,7 @@ mod tests {
             quantity: 2,
             keyed_share,
             replay_every: None,
+            returning_every: None,
             remark_length: 0,
         }
     }
@@ -166,7 +192,7 @@ mod tests {
         let crowd = crowd(1.0);
         let requests = Requests::render(&crowd, "localhost:3000");
         let mut out = Vec::new();
-        requests.order(42, true, &mut out);
+        requests.order(42, 42, true, &mut out);
         let text = String::from_utf8(out.clone()).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /v1/sales/spring/orders HTTP/1.1\r\nHost: localhost:3000\r\n"));
@@ -174,7 +200,7 @@ mod tests {
         assert!(head.contains(&format!("Content-Length: {}", body.len())));
         assert_eq!(body, format!(r#"{{"user":"{}","goods":"flash","quantity":2}}"#, crowd.user(42)));
 
-        requests.order(42, false, &mut out);
+        requests.order(42, 42, false, &mut out);
         assert!(!String::from_utf8(out).unwrap().contains("Idempotency-Key"));
     }
 
@@ -184,11 +210,28 @@ mod tests {
         let requests = Requests::render(&Crowd { sales, remark_length: 3, ..crowd(0.0) }, "localhost");
         let mut out = Vec::new();
         for (number, sale) in [(0, "spring"), (1, "summer"), (2, "spring")] {
-            requests.order(number, false, &mut out);
+            requests.order(number, number, false, &mut out);
             let text = String::from_utf8(out.clone()).unwrap();
             assert!(text.starts_with(&format!("POST /v1/sales/{sale}/orders HTTP/1.1\r\n")), "{text}");
             assert!(text.ends_with(r#""quantity":2,"remark":"xxx"}"#), "{text}");
         }
+    }
+
+    #[test]
+    fn who_returns_has_a_name_from_before_and_a_key_of_its_own() {
+        let crowd = Crowd { returning_every: Some(5), ..crowd(0.7) };
+        let returning: Vec<u64> = (0..1_000).filter(|&number| crowd.named_after(number) != number).collect();
+        assert_eq!(returning[0], 155);
+        assert!(returning.len() > 80);
+        for number in returning {
+            let earlier = number - EARLIER;
+            assert_eq!(crowd.user(number), crowd.user(earlier));
+            assert!(crowd.key(number).is_some() && crowd.key(number) != crowd.key(earlier));
+        }
+        let mut out = Vec::new();
+        Requests::render(&crowd, "localhost").order(155, crowd.named_after(155), true, &mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(&crowd.user(4)) && text.contains(&crowd.key(155).unwrap()), "{text}");
     }
 
     #[test]

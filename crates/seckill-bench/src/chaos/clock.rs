@@ -1,6 +1,9 @@
 //! An API whose clock is wrong: sale windows follow the clock of Redis, not its own.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
@@ -23,7 +26,7 @@ const MOVED_WITHIN: Duration = Duration::from_secs(10);
 pub async fn set_ahead(world: &mut World, api: &str) -> anyhow::Result<()> {
     let library = world.fake_time.clone().context("no libfaketime")?;
     world.processes.stop(api).await?;
-    let clock = world.folder.join(format!("clock-of-{api}"));
+    let clock = clock_of(world, api);
     let settings = [
         ("LD_PRELOAD", library.as_str()),
         ("FAKETIME_TIMESTAMP_FILE", clock.to_str().context("the folder's name is not UTF-8")?),
@@ -73,15 +76,23 @@ async fn time_told_by(world: &World, api: &str) -> anyhow::Result<Timestamp> {
     Ok(rfc2822::parse(date)?.timestamp())
 }
 
-/// Starts every API anew with the right clock. They are killed: libfaketime holds up the waits of librdkafka that an
-/// orderly stop is made of, which a wrong clock by itself does not.
+/// Starts whichever API has a wrong clock anew with the right one. It is killed: libfaketime holds up the waits of
+/// librdkafka that an orderly stop is made of, which a wrong clock by itself does not.
 pub async fn set_right(world: &mut World) -> anyhow::Result<()> {
     for api in world.processes.names(Kind::Api) {
-        world.processes.kill(&api).await?;
-        world.processes.start(&api)?;
-        world.processes.wait_until_ready(&api).await?;
+        let clock = clock_of(world, &api);
+        if clock.exists() {
+            world.processes.kill(&api).await?;
+            world.processes.start(&api)?;
+            std::fs::remove_file(clock)?;
+        }
     }
     Ok(())
+}
+
+/// The file that says what `api` takes for the time.
+fn clock_of(world: &World, api: &str) -> PathBuf {
+    world.folder.join(format!("clock-of-{api}"))
 }
 
 async fn order(world: &World, api: &str, sale: &str) -> anyhow::Result<u16> {

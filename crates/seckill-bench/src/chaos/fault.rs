@@ -52,6 +52,8 @@ pub enum Needs {
     Nothing,
     /// Proxies between processes and services.
     Proxies,
+    /// APIs that let few orders wait.
+    ShortQueue,
     /// The library that shows a process another time.
     FakeTime,
     /// Servers on disks so small that they can be filled.
@@ -217,6 +219,7 @@ impl Fault {
         matches!(
             self,
             Self::KillConsumer
+                | Self::KillKeeper
                 | Self::StopConsumer
                 | Self::MysqlKill
                 | Self::MysqlLock
@@ -241,6 +244,7 @@ impl Fault {
             | Self::MysqlLostReplies
             | Self::CutAtCommit
             | Self::SlowAndSplit => Needs::Proxies,
+            Self::Overload => Needs::ShortQueue,
             Self::ClockAhead => Needs::FakeTime,
             Self::RedisDiskFull | Self::MysqlDiskFull | Self::KafkaDiskFull => Needs::SmallDisks,
             Self::RedisFailover | Self::LeaderKill | Self::TwoOfThree => Needs::Replicas,
@@ -262,8 +266,19 @@ impl Fault {
             && !matches!(self, Self::RollingRestart | Self::TopicDeleted | Self::Overload | Self::SlowClients)
     }
 
-    /// Whether no buyer may be answered 5xx because of it.
-    pub const fn allows_no_5xx(self) -> bool {
+    /// Whether some buyer is answered otherwise than with an order or a refusal while it lasts, or it did nothing.
+    pub const fn is_felt(self) -> bool {
+        matches!(self, Self::RedisLostReplies | Self::KafkaLostReplies)
+    }
+
+    /// Whether another server takes the place of the one that is gone: then it is healed while it lasts, and once more
+    /// when the one that was gone comes back.
+    pub const fn is_taken_over(self) -> bool {
+        matches!(self, Self::RedisFailover)
+    }
+
+    /// Whether no buyer may be answered 5xx or cut off because of it.
+    pub const fn is_unnoticed(self) -> bool {
         matches!(self, Self::RollingRestart)
     }
 }

@@ -9,12 +9,12 @@ use std::{
 use anyhow::Context;
 use seckill_core::sale::SaleId;
 
+use super::{mysql, world::World};
 use crate::{
     buyer::{Client, Fate, Run, Tally},
     http::Target,
     recorder::{Measures, Recorder},
     request::{Crowd, Requests},
-    witness::LogWitness,
 };
 
 /// How often an API is asked.
@@ -31,8 +31,20 @@ pub const GIVE_UP: Duration = Duration::from_secs(120);
 pub struct Recovery {
     /// Until every API had accepted an order (or rightly refused it as sold out).
     pub accepting: Duration,
-    /// Until the consumers had written all that was in the log by then: everything is as before.
+    /// Until the consumers had written all that was in the log by then, a process was the keeper, and the sale that is
+    /// held throughout was answered, too: everything is as before.
     pub whole: Duration,
+}
+
+impl Recovery {
+    /// The slowest of several; none if one never came.
+    pub fn slowest(recoveries: &[Option<Self>]) -> Option<Self> {
+        let recoveries: Vec<Self> = recoveries.iter().copied().collect::<Option<_>>()?;
+        Some(Self {
+            accepting: recoveries.iter().map(|recovery| recovery.accepting).max()?,
+            whole: recoveries.iter().map(|recovery| recovery.whole).max()?,
+        })
+    }
 }
 
 /// A buyer who asks. Its attempts are part of the history that is checked.
@@ -55,6 +67,7 @@ impl Probe {
                 quantity: 1,
                 keyed_share: 1.0,
                 replay_every: None,
+                returning_every: None,
                 remark_length: 0,
             },
             answer_within: ANSWER_WITHIN,
@@ -78,12 +91,39 @@ impl Probe {
         Ok(Self { run, clients, recording, next: 0 })
     }
 
-    /// Waits until the system has recovered. None: it did not.
-    pub async fn recovery(&mut self, healed: Instant, log: &LogWitness) -> Option<Recovery> {
-        tokio::time::timeout(GIVE_UP, self.recovered(healed, log)).await.ok()
+    /// Waits until the system has recovered, with the sale that `held` asks for, where there is one. None: it did not.
+    pub async fn recovery(
+        &mut self,
+        held: Option<&mut Self>,
+        world: &World,
+        healed: Instant,
+    ) -> Option<Recovery> {
+        tokio::time::timeout(GIVE_UP, self.recovered(held, world, healed)).await.ok()
     }
 
-    async fn recovered(&mut self, healed: Instant, log: &LogWitness) -> Recovery {
+    async fn recovered(&mut self, held: Option<&mut Self>, world: &World, healed: Instant) -> Recovery {
+        self.served().await;
+        let accepting = healed.elapsed();
+        let ends = loop {
+            match world.log.ends().await {
+                Ok((orders, _)) => break orders,
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        };
+        while !world.log.is_written(&ends).await.unwrap_or(false) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        while !mysql::is_kept(world).await.unwrap_or(false) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        if let Some(held) = held {
+            held.served().await;
+        }
+        Recovery { accepting, whole: healed.elapsed() }
+    }
+
+    /// Asks each API until it has accepted an order, or rightly refused it as sold out.
+    async fn served(&mut self) {
         for client in &mut self.clients {
             loop {
                 self.next += 1;
@@ -93,17 +133,6 @@ impl Probe {
                 tokio::time::sleep(ASK_EVERY).await;
             }
         }
-        let accepting = healed.elapsed();
-        let ends = loop {
-            match log.ends().await {
-                Ok((orders, _)) => break orders,
-                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
-            }
-        };
-        while !log.is_written(&ends).await.unwrap_or(false) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Recovery { accepting, whole: healed.elapsed() }
     }
 
     /// Ends, once its history is written.
@@ -111,5 +140,19 @@ impl Probe {
         self.run.recorder.finish();
         self.recording.join().ok().context("the probe's recording thread panicked")??;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slowest_of_two_recoveries_counts_and_one_that_never_came_is_never() {
+        let after = |accepting, whole| {
+            Some(Recovery { accepting: Duration::from_secs(accepting), whole: Duration::from_secs(whole) })
+        };
+        assert_eq!(Recovery::slowest(&[after(1, 9), after(2, 3)]), after(2, 9));
+        assert_eq!(Recovery::slowest(&[after(1, 9), None]), None);
     }
 }

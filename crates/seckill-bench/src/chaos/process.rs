@@ -208,6 +208,17 @@ impl Processes {
         None
     }
 
+    /// What the counter `name` of all processes of a kind that answer adds up to.
+    pub async fn counted(&self, kind: Kind, name: &str) -> u64 {
+        let mut sum = 0;
+        for member in self.members.iter().filter(|member| member.kind == kind) {
+            let metrics = member.get("/metrics").await.map(|(_, body)| body).unwrap_or_default();
+            let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+            sum += value.unwrap_or_default();
+        }
+        sum
+    }
+
     /// Resident memory of `name` in bytes, if it runs.
     pub fn memory(&self, name: &str) -> Option<u64> {
         let pid = self.members.iter().find(|member| member.name == name)?.child.as_ref()?.id()?;

@@ -16,6 +16,9 @@ const MISSED: Duration = Duration::from_millis(1_500);
 /// How long it may take until both replicas follow again.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long Sentinel may take to promote a replica: two seconds until it misses the primary, and a try or two.
+const PROMOTED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Kills the broker that leads a partition, and so many others.
 pub async fn kill_leader(world: &World, pick: usize, others: usize) -> anyhow::Result<()> {
     let leader = world.log.leader(i32::try_from(pick % 12)?).await?;
@@ -58,9 +61,36 @@ async fn roles(world: &World) -> anyhow::Result<(Service, Vec<Service>)> {
     }
 }
 
+/// Waits until Sentinel has made another server the primary, while the one that was it is dead, and says when.
+pub async fn another_primary(world: &World) -> anyhow::Result<Instant> {
+    let ends = Instant::now() + PROMOTED_WITHIN;
+    let mut addresses = Vec::new();
+    for replica in REPLICAS {
+        addresses.push(world.services.address(replica).await?);
+    }
+    loop {
+        for address in &addresses {
+            let said = replication(address).await.unwrap_or_default();
+            if line(&said, "role:") == Some("master") {
+                return Ok(Instant::now());
+            }
+        }
+        ensure!(Instant::now() < ends, "no replica was made the primary");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 async fn is_followed(address: &str) -> anyhow::Result<bool> {
+    let said = replication(address).await?;
+    Ok(line(&said, "role:") == Some("master") && line(&said, "min_slaves_good_slaves:") == Some("2"))
+}
+
+/// What a server says of its part in the replication.
+async fn replication(address: &str) -> anyhow::Result<String> {
     let mut connection = redis::Client::open(address)?.get_multiplexed_async_connection().await?;
-    let said: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
-    let line = |wanted: &str| said.lines().find_map(|line| line.strip_prefix(wanted));
-    Ok(line("role:") == Some("master") && line("min_slaves_good_slaves:") == Some("2"))
+    Ok(redis::cmd("INFO").arg("replication").query_async(&mut connection).await?)
+}
+
+fn line<'a>(said: &'a str, wanted: &str) -> Option<&'a str> {
+    said.lines().find_map(|line| line.strip_prefix(wanted))
 }

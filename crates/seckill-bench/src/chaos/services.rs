@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use anyhow::{Context, ensure};
@@ -96,6 +97,16 @@ impl Services {
         shell(&format!("rm -rf '{copy}' && cp -r '{}' '{copy}'", self.redis("data"))).await
     }
 
+    /// Whether Redis has written anything since the copy was made.
+    pub async fn copy_is_older(&self) -> anyhow::Result<bool> {
+        let mut compare = Command::new("diff");
+        compare.args(["-rq", &self.redis("data"), &self.redis("copy")]);
+        let status = compare.stdout(Stdio::null()).status().await?;
+        // As diff has it: 0 no difference, 1 some, else trouble.
+        ensure!(matches!(status.code(), Some(0 | 1)), "{compare:?} ended with {status}");
+        Ok(status.code() == Some(1))
+    }
+
     /// Puts the copy in the place of what Redis has on disk. Redis must not run.
     pub async fn put_copy_back(&self) -> anyhow::Result<()> {
         let data = self.redis("data");
@@ -157,11 +168,7 @@ async fn shell(command: &str) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        process::{Command, Stdio},
-        thread::sleep,
-        time::Duration,
-    };
+    use std::{process::Command, thread::sleep, time::Duration};
 
     use super::*;
 

@@ -35,7 +35,7 @@ impl Stage {
     /// The one that a fault with these needs is played on.
     pub const fn of(needs: Needs) -> Self {
         match needs {
-            Needs::Nothing | Needs::Proxies | Needs::FakeTime => Self::Usual,
+            Needs::Nothing | Needs::Proxies | Needs::ShortQueue | Needs::FakeTime => Self::Usual,
             Needs::SmallDisks => Self::SmallDisks,
             Needs::Replicas => Self::Replicated,
         }

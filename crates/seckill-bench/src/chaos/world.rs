@@ -24,6 +24,10 @@ use crate::{verify::WhereArgs, witness::LogWitness};
 /// How many writers each consumer has.
 const WRITERS: usize = 2;
 
+/// Most orders that may wait for the ledger in an API whose queue is short: a crowd that is far too many, and itself on
+/// this machine, is not refused at once by the usual 8,192.
+const SHORT_QUEUE: usize = 256;
+
 /// How long it may take until all of them are members of the group again.
 const WRITERS_WITHIN: Duration = Duration::from_secs(30);
 
@@ -109,7 +113,7 @@ impl World {
     pub async fn set(&mut self, needs: &[Needs]) -> anyhow::Result<()> {
         let stage = needs.iter().map(|&needs| Stage::of(needs)).find(|&stage| stage != Stage::Usual);
         self.go_to(stage.unwrap_or(Stage::Usual)).await?;
-        self.route(needs.contains(&Needs::Proxies)).await
+        self.route(needs).await
     }
 
     async fn go_to(&mut self, stage: Stage) -> anyhow::Result<()> {
@@ -136,8 +140,8 @@ impl World {
         self.admin(&["topics", "create", "--replication-factor", self.stage.copies()]).await
     }
 
-    /// Lets the processes reach the services by way of the proxies, or straight.
-    async fn route(&mut self, by_proxies: bool) -> anyhow::Result<()> {
+    /// Lets the processes reach the services by way of the proxies, or straight, and sets what else a round needs of them.
+    async fn route(&mut self, needs: &[Needs]) -> anyhow::Result<()> {
         let common = |redis: String, kafka: String, mysql: String| {
             vec![
                 ("SECKILL_PROFILE".to_owned(), "dev".to_owned()),
@@ -152,11 +156,14 @@ impl World {
             api: common(redis.clone(), kafka.clone(), mysql.clone()),
             consumer: common(redis.clone(), kafka.clone(), mysql.clone()),
         };
-        if by_proxies {
+        if needs.contains(&Needs::Proxies) {
             let proxies = self.proxies()?;
             settings.api =
                 common(with_address(&redis, proxies.redis)?, proxies.kafka.to_string(), mysql.clone());
             settings.consumer = common(redis, kafka, with_address(&mysql, proxies.commit_cut.address)?);
+        }
+        if needs.contains(&Needs::ShortQueue) {
+            settings.api.push(("SECKILL_QUEUE_CAPACITY".to_owned(), SHORT_QUEUE.to_string()));
         }
         settings.consumer.push(("SECKILL_WRITERS".to_owned(), WRITERS.to_string()));
         if *self.processes.settings() != settings {
@@ -202,10 +209,20 @@ impl World {
         }
     }
 
-    /// Creates a sale, and waits until every API sells it.
-    pub async fn create_sale(&mut self, name: &str, stock: u64) -> anyhow::Result<SaleId> {
+    /// Creates a sale, of which one buyer may hold `limit` units, and waits until every API sells it.
+    pub async fn create_sale(
+        &mut self,
+        name: &str,
+        stock: u64,
+        limit: Option<u64>,
+    ) -> anyhow::Result<SaleId> {
         let stock = stock.to_string();
-        self.admin(&["sale", "create", name, "--stock", &stock, "--title", "Chaos"]).await?;
+        let mut words = vec!["sale", "create", name, "--stock", &stock, "--title", "Chaos"];
+        let limit = limit.map(|limit| limit.to_string());
+        if let Some(limit) = &limit {
+            words.extend(["--per-buyer-limit", limit]);
+        }
+        self.admin(&words).await?;
         for api in self.processes.names(Kind::Api) {
             self.processes.wait_for(&api, &format!("/v1/sales/{name}")).await?;
         }
@@ -232,8 +249,21 @@ impl World {
         Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).trim().to_owned()))
     }
 
+    /// How many errors of one kind Redis has answered since it was started.
+    pub async fn redis_errors(&self, kind: &str) -> anyhow::Result<u64> {
+        let said: String = redis::from_redis_value(self.redis_says(&["INFO", "errorstats"]).await?)?;
+        let wanted = format!("errorstat_{kind}:count=");
+        let count = said.lines().find_map(|line| line.strip_prefix(&wanted));
+        Ok(count.map(str::parse).transpose()?.unwrap_or(0))
+    }
+
     /// Asks Redis by its own command, on a connection of its own.
     pub async fn redis(&self, words: &[&str]) -> anyhow::Result<()> {
+        self.redis_says(words).await.map(drop)
+    }
+
+    /// The same, with its answer.
+    pub async fn redis_says(&self, words: &[&str]) -> anyhow::Result<redis::Value> {
         let client = redis::Client::open(self.place.redis_url.as_str())?;
         let config = redis::AsyncConnectionConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(5)))
@@ -243,8 +273,7 @@ impl World {
         for word in words {
             command.arg(*word);
         }
-        let _: redis::Value = command.query_async(&mut connection).await.with_context(|| words.join(" "))?;
-        Ok(())
+        command.query_async(&mut connection).await.with_context(|| words.join(" "))
     }
 
     /// A connection to MySQL as its administrator.
