@@ -231,6 +231,7 @@ impl Fault {
                 | Self::MysqlLostReplies
                 | Self::CutAtCommit
                 | Self::ClientResets
+                | Self::SlowClients
                 | Self::ClockAhead
                 | Self::MysqlDiskFull
         )

@@ -13,8 +13,7 @@ use crate::promises::Finding;
 /// For so long a busy machine may keep all buyers waiting, whatever the fault. Of one that is no longer nothing is asked.
 const HICCUP_MS: u64 = 1_000;
 
-/// Most memory of an API, in megabytes: what 5,000 connections and a full queue need, and some to spare. An API at rest
-/// has 40 to 60.
+/// Most memory of an API, in megabytes. At rest it has some 20; half of the 5,000 connections of an overload add 75.
 const MOST_MEMORY_MB: u64 = 200;
 
 /// What one strike came to.
