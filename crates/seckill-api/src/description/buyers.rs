@@ -100,8 +100,8 @@ pub fn order_content(status: OrderStatus) -> Content {
 
 /// The 202 of an order that was taken.
 pub fn accepted() -> Response {
-    let description = "Taken (`accepted`), or not known yet to be (`pending`). The answer to a retry has the status \
-                       that the order has come to.";
+    let description = "Taken (`accepted`), or not known yet to be (`pending`). The answer to a retry is the order as it \
+                       was taken, `cancelled` or `rejected` if it is by now; that it is `confirmed` tells a `GET`.";
     answer(description, JSON, order_content(OrderStatus::Accepted))
         .header("Location", text_header("Where the order can be looked up."))
         .header("Idempotency-Replayed", replayed_header())
