@@ -139,20 +139,8 @@ pub const fn order_of_ending(fault: Fault) -> u8 {
     }
 }
 
-/// Ends a fault, and says since when everything that the system needs is there again.
-pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<Instant> {
-    if fault == Fault::TopicDeleted {
-        world.admin(&["topics", "create"]).await?;
-        let healed = Instant::now();
-        // An operator's work, which takes its time: a part of the recovery.
-        repair(world).await?;
-        return Ok(healed);
-    }
-    undo(world, fault).await?;
-    Ok(Instant::now())
-}
-
-async fn undo(world: &mut World, fault: Fault) -> anyhow::Result<()> {
+/// Ends a fault: everything that the system needs is there again.
+pub async fn end(world: &mut World, fault: Fault) -> anyhow::Result<()> {
     match fault {
         Fault::RedisOldCopy => {
             world.services.signal(Service::Redis, "KILL").await?;
@@ -187,13 +175,13 @@ async fn undo(world: &mut World, fault: Fault) -> anyhow::Result<()> {
         Fault::RedisDiskFull => disk::make_room(world, Service::Redis).await,
         Fault::MysqlDiskFull => disk::make_room(world, Service::Mysql).await,
         Fault::KafkaDiskFull => disk::make_room(world, Service::Kafka).await,
+        Fault::TopicDeleted => world.admin(&["topics", "create"]).await,
         Fault::RedisFailover => world.services.start_all(&REPLICAS).await,
         Fault::LeaderKill | Fault::TwoOfThree => world.services.start_all(&BROKERS).await,
         Fault::ClientResets
         | Fault::SlowClients
         | Fault::Overload
         | Fault::RollingRestart
-        | Fault::TopicDeleted
         | Fault::RedisFlush
         | Fault::RedisScriptFlush
         | Fault::RedisPause
@@ -203,9 +191,8 @@ async fn undo(world: &mut World, fault: Fault) -> anyhow::Result<()> {
     }
 }
 
-/// What was decided and not yet written is in the ledger alone: an operator has it published again. The leaders of a
-/// topic that was just made are not known everywhere at once.
-async fn repair(world: &World) -> anyhow::Result<()> {
+/// What was decided and not yet written when the topic went is in the ledger alone: an operator has it published again.
+pub async fn repair(world: &World) -> anyhow::Result<()> {
     let ends = Instant::now() + REPAIR_WITHIN;
     loop {
         let (code, said) = world.admin_says(&["reconcile", "--repair", "--yes"]).await?;
