@@ -142,7 +142,8 @@ pub fn overload(urls: &[String], sale: &str, history: &Path) -> anyhow::Result<U
 /// or is `pending`. The rest is the crowd's own, on the same machine.
 const BOUNDED: Duration = Duration::from_secs(4);
 
-/// Longest time that nearly all of its refusals may take: they are given at once.
+/// Longest time that 95 in 100 of its refusals may take: they are given at once. A disk that stands still for two seconds,
+/// as disks do under this, holds up those who are let in then, and they are refused when it goes on.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What an overload came to, and what of it is not as it should be. How fast refusals are is asked of the `others`, the
@@ -155,18 +156,19 @@ pub fn judge(crowd: &History, others: &History) -> (String, Vec<String>) {
     let is_refused = |attempt: &Attempt| {
         attempt.answer().is_some_and(|answer| answer.code.as_deref() == Some("overloaded"))
     };
-    for (who, what, took, bound) in [
-        ("of the crowd", "accepted", times_of(crowd, is_accepted), BOUNDED),
-        ("of the crowd", "refused", times_of(crowd, is_refused), Duration::MAX),
-        ("of the others", "refused", times_of(others, is_refused), AT_ONCE),
+    for (who, what, took, percent, bound) in [
+        ("of the crowd", "accepted", times_of(crowd, is_accepted), 99, BOUNDED),
+        ("of the crowd", "refused", times_of(crowd, is_refused), 99, Duration::MAX),
+        ("of the others", "refused", times_of(others, is_refused), 95, AT_ONCE),
     ] {
-        let Some(p99) = p99(&took) else {
+        let Some(nearly_all) = percentile(&took, percent) else {
             problems.push(format!("none {who} was {what} under overload"));
             continue;
         };
-        let _ = write!(note, " {} {who} {what}, p99 {} ms;", took.len(), p99.as_millis());
-        if p99 > bound {
-            problems.push(format!("{what}: one in a hundred took {} ms or longer", p99.as_millis()));
+        let within = nearly_all.as_millis();
+        let _ = write!(note, " {} {who} {what}, p{percent} {within} ms;", took.len());
+        if nearly_all > bound {
+            problems.push(format!("{what}: {} in a hundred took {within} ms or longer", 100 - percent));
         }
     }
     (note, problems)
@@ -181,8 +183,8 @@ fn times_of(told: &History, is_meant: impl Fn(&Attempt) -> bool) -> Vec<Duration
     took
 }
 
-fn p99(took: &[Duration]) -> Option<Duration> {
-    Some(took[took.len().checked_sub(1)? * 99 / 100])
+fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    Some(sorted[sorted.len().checked_sub(1)? * percent / 100])
 }
 
 #[cfg(test)]
@@ -223,10 +225,10 @@ mod tests {
     fn p6_a_refusal_that_comes_late_is_a_problem() {
         let crowd = told(vec![accepted(Duration::from_secs(1)), refused(Duration::from_secs(2))]);
         let (note, problems) = judge(&crowd, &told(vec![refused(Duration::from_millis(5))]));
-        assert!(note.ends_with("1 of the crowd refused, p99 2000 ms; 1 of the others refused, p99 5 ms;"));
+        assert!(note.ends_with("1 of the crowd refused, p99 2000 ms; 1 of the others refused, p95 5 ms;"));
         assert!(problems.is_empty(), "{problems:?}");
         let (_, problems) = judge(&crowd, &told(vec![refused(Duration::from_millis(1_001))]));
-        assert_eq!(problems, ["refused: one in a hundred took 1001 ms or longer"]);
+        assert_eq!(problems, ["refused: 5 in a hundred took 1001 ms or longer"]);
     }
 
     #[test]
@@ -241,6 +243,6 @@ mod tests {
             ]
         );
         let late = told(vec![accepted(Duration::from_secs(5)), refused(Duration::ZERO)]);
-        assert_eq!(judge(&late, &late).1, ["accepted: one in a hundred took 5000 ms or longer"]);
+        assert_eq!(judge(&late, &late).1, ["accepted: 1 in a hundred took 5000 ms or longer"]);
     }
 }
