@@ -230,6 +230,35 @@ impl History {
     }
 }
 
+/// What tests make up.
+#[cfg(test)]
+impl Attempt {
+    /// A buyer's only attempt to order a unit, and how it ended; sent and known at 0.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self {
+            call: Call::Order,
+            user: "u".into(),
+            key: None,
+            quantity: 1,
+            turn: 1,
+            start_us: 0,
+            late_us: 0,
+            end_us: 0,
+            at_ms: 0,
+            outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Outcome {
+    /// An order was accepted.
+    pub fn accepted() -> Self {
+        let order = AnsweredOrder { id: OrderId::fresh(), status: OrderStatus::Accepted, remain_count: None };
+        Self::Answered(Answer { status: 202, order: Some(order), ..Answer::default() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -258,18 +287,7 @@ mod tests {
     #[test]
     fn a_line_cut_off_at_the_end_is_left_out_and_elsewhere_an_error() {
         let path = std::env::temp_dir().join(format!("seckill-history-{}", OrderId::fresh()));
-        let attempt = Attempt {
-            call: Call::Order,
-            user: "u".into(),
-            key: None,
-            quantity: 1,
-            turn: 1,
-            start_us: 0,
-            late_us: 0,
-            end_us: 5,
-            at_ms: 0,
-            outcome: Outcome::Unknown("reset".into()),
-        };
+        let attempt = Attempt { end_us: 5, ..Attempt::ended(Outcome::Unknown("reset".into())) };
         let line = serde_json::to_string(&attempt).unwrap();
         let mut file = File::create(&path).unwrap();
         writeln!(file, "{line}\n{}", &line[..20]).unwrap();

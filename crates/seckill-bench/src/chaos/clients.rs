@@ -190,31 +190,19 @@ fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Answer, AnsweredOrder, Call, Outcome};
-    use seckill_core::order::{OrderId, OrderStatus};
+    use crate::history::{Answer, Outcome};
 
-    fn answered(answer: Answer, took: Duration) -> Attempt {
-        Attempt {
-            call: Call::Order,
-            user: "u".into(),
-            key: None,
-            quantity: 1,
-            turn: 1,
-            start_us: 0,
-            late_us: 0,
-            end_us: u64::try_from(took.as_micros()).unwrap(),
-            at_ms: 0,
-            outcome: Outcome::Answered(answer),
-        }
+    fn attempt(took: Duration, outcome: Outcome) -> Attempt {
+        Attempt { end_us: u64::try_from(took.as_micros()).unwrap(), ..Attempt::ended(outcome) }
     }
 
     fn refused(took: Duration) -> Attempt {
-        answered(Answer { status: 503, code: Some("overloaded".into()), ..Answer::default() }, took)
+        let answer = Answer { status: 503, code: Some("overloaded".into()), ..Answer::default() };
+        attempt(took, Outcome::Answered(answer))
     }
 
     fn accepted(took: Duration) -> Attempt {
-        let order = AnsweredOrder { id: OrderId::fresh(), status: OrderStatus::Accepted, remain_count: None };
-        answered(Answer { status: 202, order: Some(order), ..Answer::default() }, took)
+        attempt(took, Outcome::accepted())
     }
 
     fn told(attempts: Vec<Attempt>) -> History {

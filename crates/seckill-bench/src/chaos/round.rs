@@ -311,12 +311,11 @@ async fn check_dead_letters(
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use seckill_core::order::{OrderId, OrderStatus};
 
     use super::*;
     use crate::{
         chaos::{fault::Pace, schedule::round_of},
-        history::{Answer, AnsweredOrder, Call, Outcome as Ending},
+        history::{Answer, Outcome as Ending},
     };
 
     /// A strike from second 1 to 4, whose last blow had fallen at second 2.
@@ -336,29 +335,13 @@ mod tests {
     }
 
     fn attempt(at_ms: i64, took_ms: u64, outcome: Ending) -> Attempt {
-        Attempt {
-            call: Call::Order,
-            user: "u".into(),
-            key: None,
-            quantity: 1,
-            turn: 1,
-            start_us: 7,
-            late_us: 0,
-            end_us: 7 + 1_000 * took_ms,
-            at_ms,
-            outcome,
-        }
-    }
-
-    fn accepted() -> Ending {
-        let order = AnsweredOrder { id: OrderId::fresh(), status: OrderStatus::Accepted, remain_count: None };
-        Ending::Answered(Answer { status: 202, order: Some(order), ..Answer::default() })
+        Attempt { at_ms, start_us: 7, end_us: 7 + 1_000 * took_ms, ..Attempt::ended(outcome) }
     }
 
     #[test]
     fn who_was_accepted_before_the_blow_or_by_its_end_does_not_count() {
         let told = [(1_500, 400), (1_500, 500), (3_000, 900), (3_000, 1_000), (4_100, 1)];
-        let attempts = told.map(|(at, took)| attempt(at, took, accepted())).to_vec();
+        let attempts = told.map(|(at, took)| attempt(at, took, Ending::accepted())).to_vec();
         let mut strike = strike(Fault::MysqlKill);
         count_accepted(&History { attempts }, &mut strike);
         assert_eq!(strike.accepted_meanwhile, 2);
@@ -367,7 +350,7 @@ mod tests {
     #[test]
     fn replies_that_are_lost_and_missed_by_nobody_were_not_lost() {
         let mut calm = strike(Fault::RedisLostReplies);
-        let mut told = History { attempts: vec![attempt(3_000, 1, accepted())] };
+        let mut told = History { attempts: vec![attempt(3_000, 1, Ending::accepted())] };
         check_felt(&told, &mut calm);
         assert_eq!(calm.problems, ["no buyer felt it"]);
         let mut felt = strike(Fault::RedisLostReplies);
@@ -385,7 +368,7 @@ mod tests {
             check_expectations(&told, &mut outcome);
             outcome.problems
         };
-        assert!(problems(told(accepted())).is_empty());
+        assert!(problems(told(Ending::accepted())).is_empty());
         assert!(problems(told(Ending::Unsent("refused".into()))).is_empty());
         assert_eq!(
             problems(told(Ending::Unknown("reset".into()))),

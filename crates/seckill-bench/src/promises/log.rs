@@ -47,24 +47,14 @@ mod tests {
 
     use super::*;
     use crate::{
-        history::{AnsweredOrder, Attempt, Call, Outcome},
+        history::{AnsweredOrder, Attempt, Outcome},
         witness::StoredOrder,
     };
 
     fn answered(id: OrderId, status: OrderStatus) -> Attempt {
         let order = Some(AnsweredOrder { id, status, remain_count: Some(1) });
-        Attempt {
-            call: Call::Order,
-            user: "u".into(),
-            key: Some("k".into()),
-            quantity: 1,
-            turn: 1,
-            start_us: 0,
-            late_us: 0,
-            end_us: 1,
-            at_ms: 0,
-            outcome: Outcome::Answered(Answer { status: 202, order, ..Answer::default() }),
-        }
+        let outcome = Outcome::Answered(Answer { status: 202, order, ..Answer::default() });
+        Attempt { key: Some("k".into()), end_us: 1, ..Attempt::ended(outcome) }
     }
 
     #[test]

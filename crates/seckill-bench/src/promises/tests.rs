@@ -66,6 +66,14 @@ impl World {
         self.history.attempts.last_mut().unwrap().key = Some(format!("second key of {user}"));
     }
 
+    /// `user` buys another unit, with another key.
+    fn buy_again(&mut self, user: &str) -> OrderId {
+        let id = self.buy(user);
+        let told = self.history.attempts.pop().unwrap();
+        self.tell_again(user, told.outcome);
+        id
+    }
+
     fn tell_of(&mut self, call: Call, user: &str, outcome: Outcome) {
         self.clock += 10;
         let earlier = self.history.attempts.iter().filter(|attempt| attempt.user == user).count();
@@ -270,17 +278,13 @@ fn p3_who_asks_for_more_than_the_limit_is_refused_whatever_became_of_the_first_o
     world.buy("a1");
     world.tell_again("a1", answer(409, Some("limit-reached")));
     world.tell("b1", pending(OrderId::fresh()));
-    let second = world.buy("b1");
-    let told = world.history.attempts.pop().unwrap();
-    world.tell_again("b1", told.outcome);
+    let second = world.buy_again("b1");
     world.tell("b1", answer(409, Some("limit-reached")));
     world.tell("c1", Outcome::Unknown("no answer".into()));
     world.tell_again("c1", answer(409, Some("limit-reached")));
     assert_eq!(world.broken(), []);
     // Both accepted, each with its key.
-    let id = world.buy("b1");
-    let told = world.history.attempts.pop().unwrap();
-    world.tell_again("b1", told.outcome);
+    let id = world.buy_again("b1");
     assert!(world.broken().contains(&("duplicated", 0, 2)), "{id} beside {second}: {:?}", world.broken());
 }
 
