@@ -70,11 +70,11 @@ pub async fn repair(all: &Surroundings, only: Option<&SaleId>, yes: bool) -> Res
         }
     }
     to_load.retain(|sale| {
-        let asked = to_mend.contains(sale);
-        if !asked {
+        let agreed = yes || to_mend.contains(sale);
+        if !agreed {
             notes.left.push(format!("sale {sale}: went wrong meanwhile; run this again"));
         }
-        asked
+        agreed
     });
     load(all, &to_load, &mut notes).await?;
     // What waited for its ledger to be loaded.
