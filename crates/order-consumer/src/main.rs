@@ -66,18 +66,19 @@ struct Settings {
     listen: SocketAddr,
 }
 
-/// What `mysql_async` keeps of each of its up to 128 buffers, for ever, bytes. By itself that is as much as the largest
-/// statement was; with ours, 50 MB in all.
-const BUFFER_KEPT: (&str, &str) = ("MYSQL_ASYNC_BUFFER_SIZE_CAP", "65536");
+/// What `mysql_async` keeps for ever: so many of its buffers, and so many bytes of each. By itself that is 128, each as
+/// large as the largest statement was: with ours, 50 MB in all.
+const BUFFERS_KEPT: [(&str, &str); 2] =
+    [("MYSQL_ASYNC_BUFFER_POOL_CAP", "8"), ("MYSQL_ASYNC_BUFFER_SIZE_CAP", "65536")];
 
-/// Starts this process once more, in its own place, with [`BUFFER_KEPT`] set: it can be said in the environment only,
-/// before anything runs. Comes back if it is set already, or if that fails, which costs memory and nothing else.
+/// Starts this process once more, in its own place, with [`BUFFERS_KEPT`] set: it can be said in the environment only,
+/// before anything runs. Comes back if all are set already, or if that fails, which costs memory and nothing else.
 fn keep_little_of_buffers() {
-    let (name, bytes) = BUFFER_KEPT;
-    if env::var_os(name).is_none()
+    let missing = BUFFERS_KEPT.into_iter().filter(|(name, _)| env::var_os(name).is_none());
+    if missing.clone().next().is_some()
         && let Ok(program) = env::current_exe()
     {
-        let _ = Command::new(program).args(env::args_os().skip(1)).env(name, bytes).exec();
+        let _ = Command::new(program).args(env::args_os().skip(1)).envs(missing).exec();
     }
 }
 

@@ -30,7 +30,7 @@ fn answers(criterion: &mut Criterion) {
     let request = order_body::parse(&Bytes::from_static(BODY.as_bytes()), Dialect::V1).expect("an order");
     let (sale, now) = (SaleId::parse("spring").expect("a sale's name"), Timestamp::now());
     let order = Order::new(OrderId::fresh(), sale, request, Some(98), now, OrderStatus::Accepted);
-    let placed = Placed { order, replayed: false, position: None };
+    let placed = Placed { order, json: None, replayed: false, position: None };
     criterion
         .bench_function("answer accepted", |bencher| bencher.iter(|| routes::accepted(black_box(&placed))));
     criterion.bench_function("answer sold out", |bencher| {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::{HttpService, Protocol};
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_web::{
     App,
@@ -18,6 +18,7 @@ use actix_web::{
     rt::net::TcpStream,
     web::Data,
 };
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use seckill_core::{
     order_log::OrderPublisher,
     shutdown::{self, ShutdownSwitch},
@@ -34,10 +35,9 @@ use crate::{
 /// and also where a head is not HTTP (400) or too large (431, over 96 headers or 128 KiB), the connection is
 /// answered by the HTTP machinery itself, with the bare status, and closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long nothing may be answered on a connection. One at rest is closed before that, nothing that is asked takes as
-/// long, and an event stream that has nothing to tell says so more often: only half a request is left.
-const SILENT_AT_MOST: Duration = KEEP_ALIVE.saturating_add(HEAD_WITHIN);
+/// How long nothing may be answered on a connection. Nothing that is asked takes as long, and an event stream that has
+/// nothing to tell says so more often: it is at rest, or has half a request.
+const SILENT_AT_MOST: Duration = Duration::from_secs(75);
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 const BACKLOG: u32 = 4096;
 
@@ -91,11 +91,15 @@ impl Api {
             let http = HttpService::build()
                 .client_request_timeout(HEAD_WITHIN)
                 .client_disconnect_timeout(DISCONNECT_WITHIN)
-                .keep_alive(KEEP_ALIVE)
+                // What is at rest is closed by `Bounded`, which has a timer for each connection, not for each request.
+                .keep_alive(KeepAlive::Os)
                 .local_addr(address)
                 .graceful_shutdown_signal(move || {
                     let ending = ending.clone();
-                    async move { ending.notified().await }
+                    // A connection asks with each request. A set asks only what has woken it; the signal would take
+                    // a lock of all connections each time.
+                    let ended = FuturesUnordered::from_iter([async move { ending.notified().await }]);
+                    ended.into_future().map(drop)
                 })
                 .finish(map_config(app.into_factory(), |()| AppConfig::default()));
             fn_service(async |stream: TcpStream| {

@@ -13,6 +13,7 @@ mod ticket;
 
 use std::{sync::Arc, time::Instant};
 
+use actix_web::web::Bytes;
 use jiff::Timestamp;
 use seckill_core::{
     ledger::{ACCEPT_WITHIN, Reservation, ReservationQueue, Settled, StockLedger},
@@ -53,6 +54,8 @@ pub struct Purchase {
 pub struct Placed {
     /// The order. `pending`: whether it stands is not known yet.
     pub order: Order,
+    /// The same as JSON, where that is there already.
+    pub json: Option<Bytes>,
     /// Whether this answers a retry.
     pub replayed: bool,
     /// Where in the order log it is, where that is known.
@@ -86,6 +89,7 @@ impl Purchases {
         let desk = Desk {
             publisher: Arc::clone(&publisher),
             sold_out: Arc::clone(&sold_out),
+            readings: readings.clone(),
             measures: Arc::clone(&measures),
         };
         let (queue, task) = ReservationQueue::start(
@@ -166,11 +170,10 @@ impl Purchases {
             Resolution::Acknowledged(position) => (Some(position), true),
             Resolution::Known | Resolution::Unacknowledged | Resolution::Undecided => (None, false),
         };
-        self.readings.note_change(&asked.sale);
         let Some(decided) = decision.into_inner() else {
             let Reservation { sale, id, request } = asked;
             let order = Order::new(id, sale, request, None, Timestamp::now(), OrderStatus::Pending);
-            return Ok(Placed { order, replayed: false, position: None });
+            return Ok(Placed { order, json: None, replayed: false, position: None });
         };
         let mut order = decided.order.order;
         if acknowledged {
@@ -181,7 +184,8 @@ impl Purchases {
         let status = order.status.as_str();
         tracing::debug!(order = %order.id, sale = %order.sale, status, "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
-        Ok(Placed { order, replayed: decided.replayed && keyed, position })
+        let json = acknowledged.then_some(decided.accepted_json);
+        Ok(Placed { order, json, replayed: decided.replayed && keyed, position })
     }
 
     /// Notes that an operator has changed the units of `sale` by this process.

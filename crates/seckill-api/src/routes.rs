@@ -10,11 +10,7 @@ mod pages;
 mod sales;
 mod timeline;
 
-use std::{
-    future::ready,
-    sync::{Arc, atomic::Ordering},
-    time::Instant,
-};
+use std::{future::ready, rc::Rc, sync::atomic::Ordering, time::Instant};
 
 use actix_web::{
     Error, HttpRequest, HttpResponse, ResponseError, Route,
@@ -66,7 +62,8 @@ fn resource(
     allow: &'static str,
     routes: Vec<Route>,
 ) -> impl HttpServiceFactory + 'static {
-    let measure = measures.path(path);
+    // Each worker has its own: they would share the count of who has it.
+    let measure = Rc::new(measures.path(path));
     let mut resource = web::resource(path);
     for route in routes {
         resource = resource.route(route);
@@ -74,7 +71,7 @@ fn resource(
     let refuse = move || async move { Err::<HttpResponse, _>(Problem::method_not_allowed(allow)) };
     let is_limited = !UNLIMITED.contains(&path);
     resource.default_service(web::to(refuse)).wrap_fn(move |mut request, service| {
-        let (measure, started) = (Arc::clone(&measure), Instant::now());
+        let (measure, started) = (Rc::clone(&measure), Instant::now());
         let limits =
             Services::of(request.request()).and_then(|it| it.rate_limits.as_ref()).filter(|_| is_limited);
         let (counted, refused) = (limits.is_some(), limits.map(|limits| limits.check_address(&request)));

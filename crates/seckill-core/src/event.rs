@@ -1,5 +1,7 @@
 //! What is said on the order log, and its encoding (described for others in `docs/asyncapi.yaml`).
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -36,13 +38,13 @@ pub struct OrderEvent {
     pub at: Timestamp,
 }
 
+/// All of an event but the order.
 #[derive(Serialize)]
-struct EncodedEvent<'a> {
+struct EncodedHead<'a> {
     v: u32,
     r#type: OrderEventKind,
     sale: &'a SaleId,
     epoch: u64,
-    order: &'a Order,
     at: Timestamp,
 }
 
@@ -93,17 +95,27 @@ impl OrderEvent {
 
     /// The message's value: JSON.
     pub fn encode(&self) -> Vec<u8> {
-        let encoded = EncodedEvent {
+        self.encode_around_order().0
+    }
+
+    /// The message's value, and where in it the JSON of the order is.
+    pub fn encode_around_order(&self) -> (Vec<u8>, Range<usize>) {
+        let head = EncodedHead {
             v: VERSION,
             r#type: self.kind,
             sale: &self.order.sale,
             epoch: self.epoch,
-            order: &self.order,
             at: self.at,
         };
         let mut value = Vec::with_capacity(USUAL_BYTES);
-        serde_json::to_writer(&mut value, &encoded).expect("an order event is always JSON");
-        value
+        serde_json::to_writer(&mut value, &head).expect("an order event is always JSON");
+        value.pop();
+        value.extend_from_slice(b",\"order\":");
+        let begins = value.len();
+        serde_json::to_writer(&mut value, &self.order).expect("an order is always JSON");
+        let order = begins..value.len();
+        value.push(b'}');
+        (value, order)
     }
 
     /// Reads a message's key and value.

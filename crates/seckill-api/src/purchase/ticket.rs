@@ -8,6 +8,7 @@ use std::{
     time::Instant,
 };
 
+use actix_web::web::Bytes;
 use seckill_core::{
     ledger::{
         Call, Decided as LedgerDecided, LedgerError, LedgerOrder, REPEAT_FOR, RecordState, Reservation,
@@ -19,7 +20,7 @@ use seckill_core::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::{Claim, Handover, PurchaseMeasures, SoldOutMemory};
-use crate::refusal::Refusal;
+use crate::{reading::Readings, refusal::Refusal};
 
 /// How a reservation ended.
 pub enum Resolution {
@@ -48,6 +49,8 @@ pub struct Decided {
     pub order: LedgerOrder,
     /// Whether the ledger had it before.
     pub replayed: bool,
+    /// The order once its event is acknowledged, as JSON: it is in the event already.
+    pub accepted_json: Bytes,
 }
 
 impl Decision {
@@ -82,6 +85,8 @@ pub struct Desk {
     pub publisher: Arc<OrderPublisher>,
     /// Who wants to know of a sold-out sale.
     pub sold_out: Arc<SoldOutMemory>,
+    /// Who shows what is left of a sale.
+    pub readings: Readings,
     /// What is measured.
     pub measures: Arc<PurchaseMeasures>,
 }
@@ -90,6 +95,9 @@ impl Desk {
     /// Takes the ledger's answer to `reservation`, which came with a `call`. Does not block.
     pub fn decided(&self, reservation: &Reservation, ticket: Ticket, outcome: LedgerDecided, call: Call) {
         self.measures.decided(&outcome);
+        if matches!(outcome, Ok(ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_)) | Err(_)) {
+            self.readings.note_change(&reservation.sale);
+        }
         if let Some(trace) = &ticket.trace {
             call.record(trace, reservation.id, outcome.as_ref().err());
         }
@@ -122,16 +130,18 @@ impl Desk {
             // It may or may not be in the log: one that is there twice is written once.
             return self.publish(order, true, ticket);
         }
-        ticket.note(order, true);
+        ticket.note(order, true, Bytes::new());
         ticket.end(Resolution::Known);
     }
 
     fn publish(&self, order: LedgerOrder, replayed: bool, ticket: Ticket) {
         let event = order.placed_event();
+        let (value, order_in_value) = event.encode_around_order();
+        let value = Bytes::from(value);
         let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
-        ticket.note(order, replayed);
+        ticket.note(order, replayed, value.slice(order_in_value));
         let Ticket { handover, deadline, settled: settled_sender, trace, .. } = ticket;
-        self.publisher.publish_traced(&event, trace.as_ref(), move |delivery: Delivery| {
+        self.publisher.publish_encoded(&event, &value, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
                 Ok(position) => {
                     // Nobody listens any more once the process is at its end: the relay will see to it.
@@ -163,8 +173,8 @@ impl Ticket {
         Some(self)
     }
 
-    fn note(&self, order: LedgerOrder, replayed: bool) {
-        let first = self.decision.0.set(Decided { order, replayed });
+    fn note(&self, order: LedgerOrder, replayed: bool, accepted_json: Bytes) {
+        let first = self.decision.0.set(Decided { order, replayed, accepted_json });
         debug_assert!(first.is_ok(), "a ticket is decided once");
     }
 

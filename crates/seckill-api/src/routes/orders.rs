@@ -10,7 +10,7 @@ use actix_web::{
 };
 use seckill_core::order::{IdempotencyKey, Order};
 
-use super::{READ_ONLY, get, json, order_in_path, resource, sale_in_path};
+use super::{READ_ONLY, get, json, json_bytes, order_in_path, resource, sale_in_path};
 use crate::{
     body,
     measures::HttpMeasures,
@@ -31,11 +31,9 @@ pub(super) fn configure(config: &mut ServiceConfig, measures: &HttpMeasures) {
         .service(resource(measures, "/v1/sales/{sale}/orders/{id}", READ_ONLY, vec![get().to(show)]));
 }
 
-async fn place(
-    request: HttpRequest,
-    payload: Payload,
-    services: Data<Services>,
-) -> Result<HttpResponse, Problem> {
+async fn place(request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    // Borrowed: all workers would count who has it.
+    let services = Services::of(&request).expect("every request comes to a server that has them");
     let sale = sale_in_path(&request)?;
     let buyer = services.identity.buyer(request.headers())?;
     let text = body::read(&request, payload).await?;
@@ -65,7 +63,10 @@ pub(super) async fn in_path(request: &HttpRequest, services: &Services) -> Resul
 
 /// The 202 with the order.
 pub fn accepted(placed: &Placed) -> HttpResponse {
-    let mut response = json(StatusCode::ACCEPTED, &placed.order);
+    let mut response = match &placed.json {
+        Some(order) => json_bytes(StatusCode::ACCEPTED, order.clone()),
+        None => json(StatusCode::ACCEPTED, &placed.order),
+    };
     let location = format!("/v1/sales/{}/orders/{}", placed.order.sale, placed.order.id);
     let location = HeaderValue::from_str(&location).expect("ids are visible ASCII");
     response.headers_mut().insert(LOCATION, location);

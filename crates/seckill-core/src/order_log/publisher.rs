@@ -63,41 +63,43 @@ impl OrderPublisher {
     /// acknowledgements come by, so it must be quick and must not panic, and it must not own this publisher.
     /// If the event is not even taken (the queue is full), it hears so at once, on this thread.
     pub fn publish(&self, event: &OrderEvent, on_delivery: impl FnOnce(Delivery) + Send + 'static) {
-        self.append(event, None, Box::new(on_delivery));
+        self.append(event, &event.encode(), None, Box::new(on_delivery));
     }
 
-    /// As [`Self::publish`], in `trace`: the consumer goes on with it.
-    pub fn publish_traced(
+    /// As [`Self::publish`], where `event` is encoded already, in `trace`: the consumer goes on with it.
+    pub fn publish_encoded(
         &self,
         event: &OrderEvent,
+        value: &[u8],
         trace: Option<&TraceContext>,
         on_delivery: impl FnOnce(Delivery) + Send + 'static,
     ) {
-        let Some(trace) = trace else { return self.publish(event, on_delivery) };
+        let Some(trace) = trace else { return self.append(event, value, None, Box::new(on_delivery)) };
         let Some(span) = traced::sending(trace, &self.orders_topic, event) else {
             // Not recorded here, and perhaps by others.
-            return self.append(event, Some(&trace.to_string()), Box::new(on_delivery));
+            return self.append(event, value, Some(&trace.to_string()), Box::new(on_delivery));
         };
         let sent = span.context().to_string();
         let on_delivery = move |delivery: Delivery| {
             traced::delivered(span, &delivery);
             on_delivery(delivery);
         };
-        self.append(event, Some(&sent), Box::new(on_delivery));
+        self.append(event, value, Some(&sent), Box::new(on_delivery));
     }
 
     fn append(
         &self,
         event: &OrderEvent,
+        value: &[u8],
         traceparent: Option<&str>,
         on_delivery: Box<dyn FnOnce(Delivery) + Send>,
     ) {
-        let (key, value) = (event.key(), event.encode());
+        let key = event.key();
         let headers = cloud_event(&key, event.kind, traceparent);
         let record = Record {
             topic: &self.orders_topic,
             key: Some(key.as_bytes()),
-            value: Some(&value),
+            value: Some(value),
             headers,
             slot: Some(Slot::of(&event.order)),
         };
@@ -116,7 +118,7 @@ impl OrderPublisher {
         trace: Option<&TraceContext>,
     ) -> Result<Position, LogError> {
         let (sender, receiver) = oneshot::channel();
-        self.publish_traced(event, trace, |delivery| answer(sender, delivery));
+        self.publish_encoded(event, &event.encode(), trace, |delivery| answer(sender, delivery));
         acknowledged(receiver).await
     }
 
