@@ -37,7 +37,7 @@ use crate::{
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long nothing may be answered on a connection. Nothing that is asked takes as long, and an event stream that has
 /// nothing to tell says so more often: it is at rest, or has half a request.
-const SILENT_AT_MOST: Duration = Duration::from_secs(75);
+const SILENT_AT_MOST: Duration = Duration::from_secs(80);
 const DISCONNECT_WITHIN: Duration = Duration::from_secs(1);
 const BACKLOG: u32 = 4096;
 

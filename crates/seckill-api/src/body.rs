@@ -67,10 +67,10 @@ fn is_json(content_type: &HeaderValue) -> bool {
 }
 
 async fn collect(payload: &mut Payload) -> Result<Bytes, Problem> {
-    let Some(first) = next(payload).await else { return Ok(Bytes::new()) };
+    let Some(first) = next_piece(payload).await else { return Ok(Bytes::new()) };
     let first = first.map_err(|error| broken(&error))?;
     // Nearly every body comes in one piece, and is then not copied.
-    let Some(second) = next(payload).await else {
+    let Some(second) = next_piece(payload).await else {
         return if first.len() > MAX_BODY { Err(too_large()) } else { Ok(first) };
     };
     let mut body = BytesMut::from(&first[..]);
@@ -80,14 +80,14 @@ async fn collect(payload: &mut Payload) -> Result<Bytes, Problem> {
         if body.len() > MAX_BODY {
             return Err(too_large());
         }
-        next = self::next(payload).await;
+        next = next_piece(payload).await;
     }
     Ok(body.freeze())
 }
 
 /// The next piece of the body. It is decoded by the task that polls this, which then polls this again: waking it would
 /// have it look at its connection once more for nothing, with every order.
-async fn next(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
+async fn next_piece(payload: &mut Payload) -> Option<Result<Bytes, PayloadError>> {
     poll_fn(|_| payload.poll_next_unpin(&mut Context::from_waker(Waker::noop()))).await
 }
 

@@ -38,14 +38,13 @@ pub struct OrderEvent {
     pub at: Timestamp,
 }
 
-/// All of an event but the order.
+/// What of an event comes before the order.
 #[derive(Serialize)]
 struct EncodedHead<'a> {
     v: u32,
     r#type: OrderEventKind,
     sale: &'a SaleId,
     epoch: u64,
-    at: Timestamp,
 }
 
 #[derive(Deserialize)]
@@ -100,20 +99,16 @@ impl OrderEvent {
 
     /// The message's value, and where in it the JSON of the order is.
     pub fn encode_around_order(&self) -> (Vec<u8>, Range<usize>) {
-        let head = EncodedHead {
-            v: VERSION,
-            r#type: self.kind,
-            sale: &self.order.sale,
-            epoch: self.epoch,
-            at: self.at,
-        };
+        let head = EncodedHead { v: VERSION, r#type: self.kind, sale: &self.order.sale, epoch: self.epoch };
         let mut value = Vec::with_capacity(USUAL_BYTES);
-        serde_json::to_writer(&mut value, &head).expect("an order event is always JSON");
+        write(&mut value, &head);
         value.pop();
         value.extend_from_slice(b",\"order\":");
         let begins = value.len();
-        serde_json::to_writer(&mut value, &self.order).expect("an order is always JSON");
+        write(&mut value, &self.order);
         let order = begins..value.len();
+        value.extend_from_slice(b",\"at\":");
+        write(&mut value, &self.at);
         value.push(b'}');
         (value, order)
     }
@@ -146,6 +141,10 @@ impl OrderEvent {
     }
 }
 
+fn write(json: &mut Vec<u8>, part: &impl Serialize) {
+    serde_json::to_writer(json, part).expect("every part of an event is JSON");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +168,13 @@ mod tests {
         let event = event();
         let decoded = OrderEvent::decode(Some(event.key().as_bytes()), Some(&event.encode())).unwrap();
         assert_eq!(decoded, event);
+    }
+
+    #[test]
+    fn the_order_in_an_event_is_as_by_itself() {
+        let event = event();
+        let (value, order) = event.encode_around_order();
+        assert_eq!(value[order], serde_json::to_vec(&event.order).unwrap());
     }
 
     #[test]

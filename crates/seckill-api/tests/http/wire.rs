@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    io::ErrorKind,
     time::{Duration, Instant},
 };
 
@@ -181,9 +182,8 @@ async fn p6_connections_beyond_the_limit_wait_for_a_place() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p6_half_a_request_does_not_hold_a_connection_that_was_kept() {
     let world = World::open(1).await;
-    let mut connection = TcpStream::connect(world.api.address).await.unwrap();
-    connection.write_all(b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
-    assert!(is_answered(&mut connection).await);
+    let (mut resting, mut connection) = (asked_and_answered(&world).await, asked_and_answered(&world).await);
+    let rested = tokio::spawn(async move { timeout(Duration::from_secs(100), resting.read_u8()).await });
     // The server's own limits are of a connection's first head, and of one that says nothing.
     connection.write_all(b"GET /livez HTTP/1.1\r\nx: ").await.unwrap();
     let answered = Instant::now();
@@ -194,5 +194,15 @@ async fn p6_half_a_request_does_not_hold_a_connection_that_was_kept() {
     };
     timeout(Duration::from_secs(100), given_up).await.expect("it is given up");
     assert!(answered.elapsed() > Duration::from_secs(79), "not before a connection at rest would be");
+    let rested = rested.await.unwrap().expect("one at rest is closed");
+    assert_eq!(rested.unwrap_err().kind(), ErrorKind::UnexpectedEof, "and not reset");
     world.end().await;
+}
+
+/// A connection that was used once.
+async fn asked_and_answered(world: &World) -> TcpStream {
+    let mut connection = TcpStream::connect(world.api.address).await.unwrap();
+    connection.write_all(b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    assert!(is_answered(&mut connection).await);
+    connection
 }

@@ -20,7 +20,7 @@ async fn what_is_published_is_read_with_its_headers() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let context = TraceContext::parse(trace).unwrap();
     publisher.publish_encoded(&event, &event.encode(), Some(&context), move |delivery| {
-        sender.send(delivery).unwrap()
+        sender.send(delivery).unwrap();
     });
     let position = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
 
