@@ -98,6 +98,36 @@ async fn p6_what_is_no_path_is_not_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_in_pieces_is_read_also_behind_another_request() {
+    let world = World::open(5).await;
+    let whole = format!("{}{PHONE}", head(&world, &format!("content-length: {}", PHONE.len())));
+    let chunks = head(&world, "transfer-encoding: chunked");
+    let chunks = format!("{chunks}{:x}\r\n{PHONE}\r\n0\r\n\r\n", PHONE.len());
+    for order in [whole, chunks] {
+        let mut connection = TcpStream::connect(world.api.address).await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        let (first, rest) = order.split_at(order.len() - 20);
+        connection.write_all(format!("{order}{first}").as_bytes()).await.unwrap();
+        for byte in rest.bytes() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            connection.write_all(&[byte]).await.unwrap();
+        }
+        let mut answers = String::new();
+        let both = async {
+            while answers.matches("HTTP/1.1 202 ").count() < 2 {
+                let mut piece = [0; 4096];
+                let length = connection.read(&mut piece).await.unwrap();
+                assert_ne!(length, 0, "{answers}");
+                answers.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+            }
+        };
+        timeout(Duration::from_secs(3), both).await.expect("both are answered");
+    }
+    assert_eq!(world.remaining().await, 1);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p6_a_slow_body_is_given_up_after_five_seconds() {
     let world = World::open(10).await;
     let started = Instant::now();
