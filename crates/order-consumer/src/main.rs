@@ -74,8 +74,8 @@ const BUFFERS_KEPT: [(&str, &str); 2] =
 /// Starts this process once more, in its own place, with [`BUFFERS_KEPT`] set: it can be said in the environment only,
 /// before anything runs. Comes back if all are set already, or if that fails, which costs memory and nothing else.
 fn keep_little_of_buffers() {
-    let missing = BUFFERS_KEPT.into_iter().filter(|(name, _)| env::var_os(name).is_none());
-    if missing.clone().next().is_some()
+    let missing: Vec<_> = BUFFERS_KEPT.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect();
+    if !missing.is_empty()
         && let Ok(program) = env::current_exe()
     {
         let _ = Command::new(program).args(env::args_os().skip(1)).envs(missing).exec();

@@ -184,7 +184,7 @@ impl Purchases {
         let status = order.status.as_str();
         tracing::debug!(order = %order.id, sale = %order.sale, status, "an order is answered");
         // Without a key there was no retry: the ledger's call was repeated because its answer was lost.
-        let json = acknowledged.then_some(decided.accepted_json);
+        let json = decided.accepted_json.filter(|_| acknowledged);
         Ok(Placed { order, json, replayed: decided.replayed && keyed, position })
     }
 

@@ -49,8 +49,8 @@ pub struct Decided {
     pub order: LedgerOrder,
     /// Whether the ledger had it before.
     pub replayed: bool,
-    /// The order once its event is acknowledged, as JSON: it is in the event already.
-    pub accepted_json: Bytes,
+    /// The order once its event is acknowledged, as JSON, if it is published: the event has it.
+    pub accepted_json: Option<Bytes>,
 }
 
 impl Decision {
@@ -95,7 +95,7 @@ impl Desk {
     /// Takes the ledger's answer to `reservation`, which came with a `call`. Does not block.
     pub fn decided(&self, reservation: &Reservation, ticket: Ticket, outcome: LedgerDecided, call: Call) {
         self.measures.decided(&outcome);
-        if matches!(outcome, Ok(ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_)) | Err(_)) {
+        if may_stand(&outcome) {
             self.readings.note_change(&reservation.sale);
         }
         if let Some(trace) = &ticket.trace {
@@ -130,7 +130,7 @@ impl Desk {
             // It may or may not be in the log: one that is there twice is written once.
             return self.publish(order, true, ticket);
         }
-        ticket.note(order, true, Bytes::new());
+        ticket.note(order, true, None);
         ticket.end(Resolution::Known);
     }
 
@@ -139,7 +139,7 @@ impl Desk {
         let (value, order_in_value) = event.encode_around_order();
         let value = Bytes::from(value);
         let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
-        ticket.note(order, replayed, value.slice(order_in_value));
+        ticket.note(order, replayed, Some(value.slice(order_in_value)));
         let Ticket { handover, deadline, settled: settled_sender, trace, .. } = ticket;
         self.publisher.publish_encoded(&event, &value, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
@@ -160,6 +160,15 @@ impl Desk {
     }
 }
 
+/// Whether an order may be in the ledger now. Where that cannot be reached it is not: then nothing has changed.
+fn may_stand(outcome: &LedgerDecided) -> bool {
+    matches!(
+        outcome,
+        Ok(ReserveOutcome::Reserved(_) | ReserveOutcome::Replayed(_))
+            | Err(LedgerError::Unknown(_) | LedgerError::Corrupt(_))
+    )
+}
+
 impl Ticket {
     /// Lets the order be sent to the ledger, unless its buyer will be answered while that may still go on.
     pub fn admit(self) -> Option<Self> {
@@ -173,7 +182,7 @@ impl Ticket {
         Some(self)
     }
 
-    fn note(&self, order: LedgerOrder, replayed: bool, accepted_json: Bytes) {
+    fn note(&self, order: LedgerOrder, replayed: bool, accepted_json: Option<Bytes>) {
         let first = self.decision.0.set(Decided { order, replayed, accepted_json });
         debug_assert!(first.is_ok(), "a ticket is decided once");
     }
