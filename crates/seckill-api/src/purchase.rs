@@ -97,9 +97,7 @@ impl Purchases {
             capacity,
             settled_receiver,
             Ticket::admit,
-            move |order, ticket, outcome, call| {
-                desk.decided(&order, ticket, outcome, call);
-            },
+            move |orders, call| desk.decided(orders, call),
         );
         (Self { queue, settled, publisher, secret, sold_out, readings, measures }, task)
     }

@@ -37,7 +37,10 @@ use deadpool_redis::{
 use secrecy::{ExposeSecret, SecretString};
 
 pub use self::{
-    batch::{CALL_EVERY, Call, Decided, MAX_BATCH, REPEAT_FOR, Reservation, ReservationQueue, Settled},
+    batch::{
+        CALL_EVERY, Call, Decided, DecidedOrder, MAX_BATCH, REPEAT_FOR, Reservation, ReservationQueue,
+        Settled,
+    },
     change::{AdjustOutcome, ReleaseOutcome},
     inspect::{LedgerSale, OrderLookup, SaleLookup},
     record::{LedgerOrder, RecordState},

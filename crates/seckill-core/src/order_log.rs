@@ -29,7 +29,7 @@ mod traced;
 pub use self::{
     error::{Delivery, ErrorCode, InvalidPosition, LogError, Position, PublishError},
     observer::LogObserver,
-    publisher::{OrderPublisher, PublisherLimits},
+    publisher::{OrderPublisher, PreparedEvent, PublisherLimits},
     raw_event::{DEAD_LETTER_HEADERS, RawEvent},
     subscriber::OrderSubscriber,
     traced::{processing, receiving},

@@ -11,10 +11,10 @@ use std::{
 use actix_web::web::Bytes;
 use seckill_core::{
     ledger::{
-        Call, Decided as LedgerDecided, LedgerError, LedgerOrder, REPEAT_FOR, RecordState, Reservation,
+        Call, Decided as LedgerDecided, DecidedOrder, LedgerError, LedgerOrder, REPEAT_FOR, RecordState,
         ReserveOutcome, Settled,
     },
-    order_log::{Delivery, OrderPublisher, Position},
+    order_log::{Delivery, OrderPublisher, Position, PreparedEvent},
     traces::TraceContext,
 };
 use tokio::sync::mpsc::UnboundedSender;
@@ -92,8 +92,18 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Takes the ledger's answer to `reservation`, which came with a `call`. Does not block.
-    pub fn decided(&self, reservation: &Reservation, ticket: Ticket, outcome: LedgerDecided, call: Call) {
+    /// Takes the ledger's answers to the `orders` of a `call`. Does not block.
+    ///
+    /// All events are made before the first is published: Kafka's client sends what it has been given, and what comes
+    /// while that is on its way has to wait until it is acknowledged.
+    pub fn decided(&self, orders: Vec<DecidedOrder<Ticket>>, call: Call) {
+        let events: Vec<_> = orders.into_iter().filter_map(|order| self.decide(order, call)).collect();
+        self.publisher.publish_all(events);
+    }
+
+    /// Takes the answer to one order: the event that is to be published of it, or else its end.
+    fn decide(&self, order: DecidedOrder<Ticket>, call: Call) -> Option<PreparedEvent> {
+        let DecidedOrder { reservation, ticket, outcome } = order;
         self.measures.decided(&outcome);
         if may_stand(&outcome) {
             self.readings.note_change(&reservation.sale);
@@ -102,7 +112,7 @@ impl Desk {
             call.record(trace, reservation.id, outcome.as_ref().err());
         }
         let refusal = match outcome {
-            Ok(ReserveOutcome::Reserved(order)) => return self.publish(order, false, ticket),
+            Ok(ReserveOutcome::Reserved(order)) => return Some(self.event(order, false, ticket)),
             Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
             Ok(ReserveOutcome::SoldOut { remaining }) => {
                 self.sold_out.remember(&reservation.sale, remaining, Instant::now(), call.took);
@@ -114,34 +124,40 @@ impl Desk {
             Ok(ReserveOutcome::Paused { opens_at }) => Refusal::Paused { opens_at },
             Ok(ReserveOutcome::Conflict) => Refusal::Conflict,
             Ok(ReserveOutcome::Untrusted) => Refusal::LedgerRecovering,
-            Ok(ReserveOutcome::Absent) => return ticket.end(Resolution::Absent),
+            Ok(ReserveOutcome::Absent) => {
+                ticket.end(Resolution::Absent);
+                return None;
+            }
             Err(LedgerError::Unavailable(_)) => Refusal::LedgerUnavailable,
             // The script may have run: what it answered is not known.
             Err(LedgerError::Unknown(_) | LedgerError::Corrupt(_)) => {
-                return ticket.end(Resolution::Undecided);
+                ticket.end(Resolution::Undecided);
+                return None;
             }
         };
         ticket.end(Resolution::Refused(refusal));
+        None
     }
 
-    fn replayed(&self, order: LedgerOrder, ticket: Ticket) {
+    fn replayed(&self, order: LedgerOrder, ticket: Ticket) -> Option<PreparedEvent> {
         let live = order.state == RecordState::Live;
         if live && (order.in_outbox || ticket.wants_position) {
             // It may or may not be in the log: one that is there twice is written once.
-            return self.publish(order, true, ticket);
+            return Some(self.event(order, true, ticket));
         }
         ticket.note(order, true, None);
         ticket.end(Resolution::Known);
+        None
     }
 
-    fn publish(&self, order: LedgerOrder, replayed: bool, ticket: Ticket) {
+    fn event(&self, order: LedgerOrder, replayed: bool, ticket: Ticket) -> PreparedEvent {
         let event = order.placed_event();
         let (value, order_in_value) = event.encode_around_order();
         let value = Bytes::from(value);
         let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
         ticket.note(order, replayed, Some(value.slice(order_in_value)));
         let Ticket { handover, deadline, settled: settled_sender, trace, .. } = ticket;
-        self.publisher.publish_encoded(&event, &value, trace.as_ref(), move |delivery: Delivery| {
+        self.publisher.prepare(&event, value, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
                 Ok(position) => {
                     // Nobody listens any more once the process is at its end: the relay will see to it.
@@ -156,7 +172,7 @@ impl Desk {
                 Err(_) => Resolution::Unacknowledged,
             };
             handover.tell(end);
-        });
+        })
     }
 }
 

@@ -114,7 +114,7 @@ impl<T: Send + 'static> ReservationQueue<T> {
     ///
     /// `admit` is called right before an order is sent, however long it waited: if it keeps the ticket, the order is
     /// never sent. It must keep it if, [`REPEAT_FOR`] from now, somebody may have been told what became of the order.
-    /// `decided` is called for each order, with the call that decided it, on that task: it must not block. The task
+    /// `decided` is called with each call and the orders that it decided, on that task: it must not block. The task
     /// ends when every clone of the queue is gone and all that was submitted is decided, and `settled` is closed and
     /// empty.
     pub fn start(
@@ -122,7 +122,7 @@ impl<T: Send + 'static> ReservationQueue<T> {
         capacity: usize,
         settled: mpsc::UnboundedReceiver<Settled>,
         admit: impl FnMut(T) -> Option<T> + Send + 'static,
-        decided: impl FnMut(Reservation, T, Decided, Call) + Send + 'static,
+        decided: impl FnMut(Vec<DecidedOrder<T>>, Call) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (sender, submitted) = mpsc::channel(capacity);
         let measures = Measures {
@@ -168,7 +168,7 @@ impl<A, F> Batcher<A, F> {
         mut settled: mpsc::UnboundedReceiver<Settled>,
     ) where
         A: FnMut(T) -> Option<T>,
-        F: FnMut(Reservation, T, Decided, Call),
+        F: FnMut(Vec<DecidedOrder<T>>, Call),
     {
         let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
         let (mut orders_open, mut acks_open) = (true, true);
@@ -199,7 +199,7 @@ impl<A, F> Batcher<A, F> {
     async fn flush<T>(&mut self, orders: &mut Vec<(Reservation, T)>, acks: &mut Vec<Settled>)
     where
         A: FnMut(T) -> Option<T>,
-        F: FnMut(Reservation, T, Decided, Call),
+        F: FnMut(Vec<DecidedOrder<T>>, Call),
     {
         // First, for it may take longer than some of the orders can wait.
         let connection = match self.connection.take() {
@@ -226,7 +226,7 @@ impl<A, F> Batcher<A, F> {
 
     fn answer<T>(&mut self, batches: Vec<Batch<T>>, decided: BatchDecided)
     where
-        F: FnMut(Reservation, T, Decided, Call),
+        F: FnMut(Vec<DecidedOrder<T>>, Call),
     {
         let BatchDecided { outcomes, call, .. } = decided;
         if let Some(error) = outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
@@ -236,9 +236,10 @@ impl<A, F> Batcher<A, F> {
         self.measures.sizes.record(call.orders as f64);
         self.measures.seconds.record(call.took);
         let orders = batches.into_iter().flat_map(|batch| batch.reservations.into_iter().zip(batch.tickets));
-        for ((reservation, ticket), outcome) in orders.zip(outcomes) {
-            (self.decided)(reservation, ticket, outcome, call);
-        }
+        let orders = orders.zip(outcomes);
+        let decided =
+            orders.map(|((reservation, ticket), outcome)| DecidedOrder { reservation, ticket, outcome });
+        (self.decided)(decided.collect(), call);
     }
 }
 
@@ -270,6 +271,17 @@ pub(super) fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<
 
 /// What is known of one order's decision.
 pub type Decided = Result<ReserveOutcome, LedgerError>;
+
+/// An order that was submitted, and what became of it.
+#[derive(Debug)]
+pub struct DecidedOrder<T> {
+    /// The order.
+    pub reservation: Reservation,
+    /// What its caller wants back.
+    pub ticket: T,
+    /// What the ledger answered.
+    pub outcome: Decided,
+}
 
 /// What is known of the decisions of one call.
 struct BatchDecided {

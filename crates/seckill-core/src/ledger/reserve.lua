@@ -61,14 +61,17 @@ local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
 
   local reply = { 'decided', epoch, now_text, 0, opens or '' }
   local records, outbox, taken, buyers = {}, {}, {}, {}
+  -- What ends the first line of each record: made once, for to make text of numbers is a good part of the work.
+  local moment = ' ' .. now_text .. ' ' .. epoch .. '\n'
 
   for i, id in ipairs(ids) do
-    local quantity, body = tonumber(ARGV[before + 3 * i - 1]), ARGV[before + 3 * i]
+    local units, body = ARGV[before + 3 * i - 1], ARGV[before + 3 * i]
+    local quantity = tonumber(units)
     local record, user = known[i] or taken[id], users[i]
     local decision
     if record then
-      local units, stored = record:match('^%a (%d+) [^\n]*\n(.*)$')
-      if tonumber(units) ~= quantity or stored ~= body then
+      local taken_units, stored = record:match('^%a (%d+) [^\n]*\n(.*)$')
+      if tonumber(taken_units) ~= quantity or stored ~= body then
         decision = -6
       else
         decision = ((taken[id] or redis.call('ZSCORE', OUTBOX, id)) and 'P' or 'A') .. record
@@ -86,7 +89,7 @@ local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
         buyers[user] = held[user]
       end
       local left = string.format('%.0f', remaining)
-      record = 'L ' .. quantity .. ' ' .. left .. ' ' .. now_text .. ' ' .. epoch .. '\n' .. body
+      record = 'L ' .. units .. ' ' .. left .. moment .. body
       taken[id] = record
       records[#records + 1] = id
       records[#records + 1] = record

@@ -62,7 +62,8 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         // The default of five minutes would keep events that nobody waits for any more.
         .set("message.timeout.ms", limits.message_timeout.as_millis().to_string())
         // Latency that every order pays. What a call of the ledger decides is handed over at once: so long takes it to
-        // hand over the rest of it. None at all sends the first order of a batch by itself; more saves Kafka nothing.
+        // hand over the rest of it. Less sends the first of its orders by themselves, and the rest waits until those are
+        // acknowledged; more saves Kafka nothing.
         .set("linger.ms", "0.2")
         .set("compression.type", "lz4")
         // What is too large is for the topic to say: a dead letter is larger than the message that it is of.

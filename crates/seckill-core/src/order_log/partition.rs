@@ -1,9 +1,12 @@
 //! Which partition of the order log a message goes to.
 //!
-//! Events of orders that were taken within the same few milliseconds go to the same partition, and those of the next
-//! few to the next: whatever is sent at one moment is one request with one batch. By the hash of their keys, or of their
-//! sales, they would be spread over all partitions, in as many requests of a message or two each, and a request is what
-//! costs: the broker handles and logs each on its own.
+//! Events of orders that were taken in the same millisecond, as those of one call of the ledger are, go to the same
+//! partition, and those of the next to the next: what a call decides is one request with one batch. By the hash of their
+//! keys, or of their sales, they would be spread over all partitions, in as many requests of a message or two each, and a
+//! request is what costs: the broker handles and logs each on its own.
+//!
+//! No longer than that: to one partition an idempotent client has one request on its way, and while another is due it asks
+//! without a pause whether that has been answered.
 //!
 //! Everybody who publishes of an order (again) knows when it was taken, so that all of it is in one partition, in
 //! order. Nothing depends on that: an order is one by its id, wherever its events are
@@ -15,9 +18,6 @@ use rdkafka::producer::Partitioner;
 
 use crate::order::Order;
 
-/// How long one partition is used before the next: as long as a batch gathers and a little more.
-const SLOT_MS: i64 = 4;
-
 /// What is in one partition together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(u32);
@@ -25,7 +25,7 @@ pub(super) struct Slot(u32);
 impl Slot {
     /// The slot of an order's events.
     pub(super) fn of(order: &Order) -> Self {
-        let turn = order.created_date.as_millisecond().div_euclid(SLOT_MS);
+        let turn = order.created_date.as_millisecond();
         Self(u32::try_from(turn.rem_euclid(i64::from(u32::MAX))).unwrap_or_default())
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn p3_all_of_an_order_has_one_slot_and_others_of_its_moment_the_same() {
         let first = Slot::of(&order("s", 1_763_942_701_120));
-        assert_eq!(first, Slot::of(&order("another", 1_763_942_701_123)));
+        assert_eq!(first, Slot::of(&order("another", 1_763_942_701_120)));
         assert_eq!(partition(Some(first), b"a"), partition(Some(first), b"b"));
     }
 
@@ -146,7 +146,7 @@ mod tests {
     fn partitions_take_turns_evenly() {
         let mut counts = [0; 12];
         for moment in 0..1_200 {
-            let slot = Slot::of(&order("s", 1_763_942_701_120 + moment * SLOT_MS));
+            let slot = Slot::of(&order("s", 1_763_942_701_120 + moment));
             counts[usize::try_from(partition(Some(slot), b"")).unwrap()] += 1;
         }
         assert_eq!(counts, [100; 12]);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::message::{Header, OwnedHeaders};
 use tokio::sync::oneshot;
 
@@ -34,6 +35,15 @@ impl Default for PublisherLimits {
     }
 }
 
+/// An event that is ready to be appended.
+pub struct PreparedEvent {
+    key: String,
+    value: Bytes,
+    headers: OwnedHeaders,
+    slot: Slot,
+    on_delivery: Box<dyn FnOnce(Delivery) + Send>,
+}
+
 /// Appends events to the order log, each acknowledged by all replicas in step.
 ///
 /// Dropping a publisher gives up what is still on its way: [`OrderPublisher::flush`] first.
@@ -59,51 +69,50 @@ impl OrderPublisher {
         })
     }
 
-    /// Appends `event`; never blocks. `on_delivery` hears what became of it: on the thread that all
-    /// acknowledgements come by, so it must be quick and must not panic, and it must not own this publisher.
-    /// If the event is not even taken (the queue is full), it hears so at once, on this thread.
+    /// Appends `event`; never blocks. `on_delivery` hears what became of it, as [`Self::prepare`] says.
     pub fn publish(&self, event: &OrderEvent, on_delivery: impl FnOnce(Delivery) + Send + 'static) {
-        self.append(event, &event.encode(), None, Box::new(on_delivery));
+        self.publish_all([self.prepare(event, event.encode().into(), None, on_delivery)]);
     }
 
-    /// As [`Self::publish`], where `event` is encoded already, in `trace`: the consumer goes on with it.
-    pub fn publish_encoded(
+    /// Makes `event`, which is encoded already, ready to be appended, in `trace`: the consumer goes on with it.
+    ///
+    /// `on_delivery` will hear what became of it: on the thread that all acknowledgements come by, so it must be quick
+    /// and must not panic, and it must not own this publisher. If the event is not even taken (the queue is full), it
+    /// hears so at once, on the thread that publishes.
+    pub fn prepare(
         &self,
         event: &OrderEvent,
-        value: &[u8],
+        value: Bytes,
         trace: Option<&TraceContext>,
         on_delivery: impl FnOnce(Delivery) + Send + 'static,
-    ) {
-        let Some(trace) = trace else { return self.append(event, value, None, Box::new(on_delivery)) };
+    ) -> PreparedEvent {
+        let key = event.key();
+        let slot = Slot::of(&event.order);
+        let prepared = |traceparent: Option<&str>, on_delivery: Box<dyn FnOnce(Delivery) + Send>| {
+            let headers = cloud_event(&key, event.kind, traceparent);
+            PreparedEvent { key, value, headers, slot, on_delivery }
+        };
+        let Some(trace) = trace else { return prepared(None, Box::new(on_delivery)) };
         let Some(span) = traced::sending(trace, &self.orders_topic, event) else {
             // Not recorded here, and perhaps by others.
-            return self.append(event, value, Some(&trace.to_string()), Box::new(on_delivery));
+            return prepared(Some(&trace.to_string()), Box::new(on_delivery));
         };
         let sent = span.context().to_string();
         let on_delivery = move |delivery: Delivery| {
             traced::delivered(span, &delivery);
             on_delivery(delivery);
         };
-        self.append(event, value, Some(&sent), Box::new(on_delivery));
+        prepared(Some(&sent), Box::new(on_delivery))
     }
 
-    fn append(
-        &self,
-        event: &OrderEvent,
-        value: &[u8],
-        traceparent: Option<&str>,
-        on_delivery: Box<dyn FnOnce(Delivery) + Send>,
-    ) {
-        let key = event.key();
-        let headers = cloud_event(&key, event.kind, traceparent);
-        let record = Record {
-            topic: &self.orders_topic,
-            key: Some(key.as_bytes()),
-            value: Some(value),
-            headers,
-            slot: Some(Slot::of(&event.order)),
-        };
-        self.producer.send(record, on_delivery);
+    /// Appends `events`; never blocks. Those of one moment, handed over together, are one request to Kafka.
+    pub fn publish_all(&self, events: impl IntoIterator<Item = PreparedEvent>) {
+        for PreparedEvent { key, value, headers, slot, on_delivery } in events {
+            let topic = &self.orders_topic;
+            let record =
+                Record { topic, key: Some(key.as_bytes()), value: Some(&value), headers, slot: Some(slot) };
+            self.producer.send(record, on_delivery);
+        }
     }
 
     /// Appends `event` and waits until it is in the log.
@@ -118,7 +127,8 @@ impl OrderPublisher {
         trace: Option<&TraceContext>,
     ) -> Result<Position, LogError> {
         let (sender, receiver) = oneshot::channel();
-        self.publish_encoded(event, &event.encode(), trace, |delivery| answer(sender, delivery));
+        let answered = |delivery| answer(sender, delivery);
+        self.publish_all([self.prepare(event, event.encode().into(), trace, answered)]);
         acknowledged(receiver).await
     }
 

@@ -7,7 +7,7 @@ use std::sync::{
 
 use deadpool_redis::redis::{Cmd, cmd};
 use seckill_core::{
-    ledger::{LedgerError, Reservation, ReservationQueue, ReserveOutcome, StockLedger},
+    ledger::{DecidedOrder, LedgerError, Reservation, ReservationQueue, ReserveOutcome, StockLedger},
     order::OrderId,
     sale::SaleId,
 };
@@ -93,10 +93,11 @@ async fn queue(
     let (_settled, settled) = mpsc::unbounded_channel();
     let (answers, mut receiver) = mpsc::unbounded_channel();
     let ledger = StockLedger::new(&proxy.url.clone().into(), 4).unwrap();
-    let (queue, _task) =
-        ReservationQueue::start(ledger, 100, settled, Some, move |order, (), outcome, _call| {
-            let _ = answers.send((order, outcome));
-        });
+    let (queue, _task) = ReservationQueue::start(ledger, 100, settled, Some, move |orders, _call| {
+        for DecidedOrder { reservation, outcome, .. } in orders {
+            let _ = answers.send((reservation, outcome));
+        }
+    });
     assert!(matches!(
         ask(&queue, &mut receiver, sale, OrderId::fresh()).await,
         Ok(ReserveOutcome::Reserved(_))

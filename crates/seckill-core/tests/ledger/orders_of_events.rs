@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use seckill_core::{
-    ledger::{Reservation, ReservationQueue, ReserveOutcome, SaleLookup, Settled, StockLedger},
+    ledger::{DecidedOrder, Reservation, ReservationQueue, ReserveOutcome, SaleLookup, Settled, StockLedger},
     order::OrderId,
     sale::{Sale, SaleId},
 };
@@ -114,8 +114,10 @@ async fn play(ledger: &StockLedger, sale: &Sale, order: &[Told], pauses: usize) 
     let (settled, settled_receiver) = mpsc::unbounded_channel();
     let (answers, answers_receiver) = mpsc::unbounded_channel();
     let (queue, mut task) =
-        ReservationQueue::start(ledger.clone(), 10, settled_receiver, Some, move |_, ticket, outcome, _| {
-            answers.send((ticket, outcome.unwrap())).unwrap();
+        ReservationQueue::start(ledger.clone(), 10, settled_receiver, Some, move |orders, _| {
+            for DecidedOrder { ticket, outcome, .. } in orders {
+                answers.send((ticket, outcome.unwrap())).unwrap();
+            }
         });
     let mut run = Run {
         queue: Some(queue),

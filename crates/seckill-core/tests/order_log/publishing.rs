@@ -19,9 +19,8 @@ async fn what_is_published_is_read_with_its_headers() {
     let (sender, receiver) = mpsc::channel();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let context = TraceContext::parse(trace).unwrap();
-    publisher.publish_encoded(&event, &event.encode(), Some(&context), move |delivery| {
-        sender.send(delivery).unwrap();
-    });
+    let told = move |delivery| sender.send(delivery).unwrap();
+    publisher.publish_all([publisher.prepare(&event, event.encode().into(), Some(&context), told)]);
     let position = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
 
     let mut subscriber = log.subscriber();
