@@ -6,7 +6,7 @@ use assert_cmd::Command;
 use seckill_core::{
     order::{OrderId, OrderStatus},
     sale::SaleId,
-    testing::TestDatabase,
+    testing::{Silent, TestDatabase},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -66,6 +66,20 @@ impl Original {
         let mut command = site.command(&[&["import", sale.as_str()], more].concat());
         command.env("SECKILL_IMPORT_URL", self.0.url().expose_secret());
         command
+    }
+
+    /// Keeps whoever stores the order that is read after `orders` others waiting, for as long as what is returned
+    /// lives: another transaction has its id.
+    async fn keep_out_of(&self, site: &Site, orders: usize) -> Silent {
+        let (_server, name) = self.0.url().expose_secret().rsplit_once('/').unwrap();
+        let name = name.split('?').next().unwrap();
+        let taken = format!(
+            "BEGIN; \
+             INSERT INTO orders (id, user, goods, quantity, openid, status, created_date, update_date) \
+             SELECT UNHEX(REPLACE(id, '-', '')), '', '', 1, UUID(), 'confirmed', NOW(), NOW() \
+             FROM {name}.`order` ORDER BY id LIMIT 1 OFFSET {orders}"
+        );
+        site.database.execute_and_fall_silent(&taken).await
     }
 }
 
@@ -192,37 +206,59 @@ async fn what_must_be_refused_is_and_nothing_is_changed() {
     }
 }
 
+/// When an import is killed.
+enum Killed {
+    /// Once it has stored so many orders, while it stores the next.
+    Behind(usize),
+    /// After so long, wherever it is.
+    After(Duration),
+    /// As soon as it is seen to have stored something more.
+    OnceItStored,
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_an_import_that_is_killed_anywhere_is_finished_by_the_next() {
     let mut site = Site::to_work_on().await;
     let (work, original) = (AtWork::all(&site), Original::with(3_000).await);
     let sale = site.sale_by_keeper(3_100).await;
-    let mut hit_the_middle = false;
-    let ms = |milliseconds| Some(Duration::from_millis(milliseconds));
-    // Early, in the survey perhaps; and three times as soon as it has stored something.
-    for after in [ms(100), ms(350), None, None, None] {
+    let after = |milliseconds| Killed::After(Duration::from_millis(milliseconds));
+    for killed in [Killed::Behind(500), Killed::Behind(1_500), after(100), after(350), Killed::OnceItStored] {
         let before = site.in_store(&sale).await.sold;
+        let in_its_way = match killed {
+            Killed::Behind(orders) => Some(original.keep_out_of(&site, orders + 100).await),
+            _ => None,
+        };
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stock-admin"));
         command.args(["import", sale.as_str(), "--yes"]).envs(site.places());
         command.env("SECKILL_IMPORT_URL", original.0.url().expose_secret());
         let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        if let Some(after) = after {
-            tokio::time::sleep(after).await;
-        } else {
-            while site.in_store(&sale).await.sold == before && running.try_wait().unwrap().is_none() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+        match killed {
+            Killed::Behind(orders) => {
+                while site.in_store(&sale).await.sold != orders as u64 {
+                    assert!(running.try_wait().unwrap().is_none(), "it ended before {orders} were stored");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                site.database.wait_for_connection("info LIKE 'INSERT INTO `orders`%'").await;
+            }
+            Killed::After(duration) => tokio::time::sleep(duration).await,
+            Killed::OnceItStored => {
+                while site.in_store(&sale).await.sold == before && running.try_wait().unwrap().is_none() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
             }
         }
         running.kill().unwrap();
         running.wait().unwrap();
+        drop(in_its_way);
         let sold = site.in_store(&sale).await.sold;
         assert_eq!(sold % 500, 0, "half a batch was stored");
-        hit_the_middle |= before < sold && sold < 3_000;
+        if let Killed::Behind(orders) = killed {
+            assert_eq!(sold, orders as u64, "the batch it was killed in was stored");
+        }
         // What the killed one has stored is in the ledger, whether or not it came to ask for that.
         site.loaded(&sale).await;
         assert_eq!(site.in_ledger(&sale).await.remaining, 3_100 - site.in_store(&sale).await.sold);
     }
-    assert!(hit_the_middle, "none was killed while it stored");
     run_beside(original.import(&site, &sale, &["--yes"])).await.expect(0);
     let (stored, ledger) = (site.in_store(&sale).await, site.in_ledger(&sale).await);
     assert_eq!((stored.sold, ledger.remaining, ledger.orders), (3_000, 100, 3_000));
