@@ -11,7 +11,8 @@ from world import OUT, Watch, World, outcome, say, service_pids
 SECONDS = 4
 # Seconds of the hour, and of one of its points; how many of these a sale has.
 HOUR, POINT_LASTS, POINTS = 3600, 60, 5
-# Free disk that the hour has taken, on a fast machine: nothing that was sold is deleted before its end.
+# What the hour takes of the disk on a fast machine, where 60 GB were full in minute 54: nothing that was sold is deleted
+# before its end.
 HOUR_TAKES_GB = 70
 
 
