@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{order::Order, sale::SaleId};
 
@@ -129,9 +128,7 @@ impl OrderEvent {
         if decoded.sale != decoded.order.sale {
             return Err(DecodeError::Contradiction("sale and order.sale differ"));
         }
-        let mut buffer = Uuid::encode_buffer();
-        let id: &str = decoded.order.id.uuid().hyphenated().encode_lower(&mut buffer);
-        if key != Some(id.as_bytes()) {
+        if key != Some(decoded.order.id.text(&mut [0; 36]).as_bytes()) {
             return Err(DecodeError::Contradiction("the key is not the order's id"));
         }
         if decoded.order.openid != decoded.order.id.openid(decoded.order.created_date) {

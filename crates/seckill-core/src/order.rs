@@ -1,12 +1,16 @@
 //! An order: what a buyer asks, what the system answers, and how an order gets its id.
 
-use std::{fmt, num::NonZeroU8, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    num::NonZeroU8,
+    sync::Arc,
+};
 
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 use crate::{parsed, sale::SaleId};
 
@@ -183,9 +187,16 @@ impl OrderId {
         self.0
     }
 
+    /// The id in its hyphenated form, written into `room`.
+    pub fn text(self, room: &mut [u8; Hyphenated::LENGTH]) -> &str {
+        self.0.hyphenated().encode_lower(room)
+    }
+
     /// The `openid` of the order of this id that was taken at `created`: `{id}-{ms since epoch}`.
     pub fn openid(self, created: Timestamp) -> String {
-        format!("{}-{}", self.0, created.as_millisecond())
+        let mut openid = String::with_capacity(Hyphenated::LENGTH + "-1763942701123".len());
+        write!(openid, "{}-{}", self.0, created.as_millisecond()).expect("a string takes it");
+        openid
     }
 }
 

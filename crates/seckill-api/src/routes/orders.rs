@@ -67,8 +67,9 @@ pub fn accepted(placed: &Placed) -> HttpResponse {
         Some(order) => json_bytes(StatusCode::ACCEPTED, order.clone()),
         None => json(StatusCode::ACCEPTED, &placed.order),
     };
-    let location = format!("/v1/sales/{}/orders/{}", placed.order.sale, placed.order.id);
-    let location = HeaderValue::from_str(&location).expect("ids are visible ASCII");
+    let location =
+        ["/v1/sales/", placed.order.sale.as_str(), "/orders/", placed.order.id.text(&mut [0; 36])].concat();
+    let location = HeaderValue::try_from(location).expect("ids are visible ASCII");
     response.headers_mut().insert(LOCATION, location);
     mark_replay(&mut response, placed);
     response

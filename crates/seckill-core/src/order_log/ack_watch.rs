@@ -33,11 +33,6 @@ impl AckWatch {
         }
     }
 
-    /// Something is about to be sent.
-    pub(super) fn sending(&self) {
-        self.sending_at(self.now());
-    }
-
     /// What was about to be sent was not taken, for a reason of its own.
     pub(super) fn not_sent(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -58,10 +53,12 @@ impl AckWatch {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    fn now(&self) -> u64 {
+    /// This moment, in milliseconds since it began to watch.
+    pub(super) fn now(&self) -> u64 {
         millis(self.began.elapsed())
     }
 
+    /// Something is about to be sent.
     pub(super) fn sending_at(&self, now: u64) {
         // Before the count goes up, so that nobody sees something on its way since long ago.
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.failing.load(Ordering::Relaxed) {

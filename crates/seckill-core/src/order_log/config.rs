@@ -17,6 +17,11 @@ use crate::{
 /// How long one question to Kafka may take.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a producer's client waits for more. What a call of the ledger decides is handed over at once, and so long it
+/// takes to hand over the rest of it: less sends the first of its orders by themselves, and the rest waits until those
+/// are acknowledged. The client counts in whole milliseconds when left to itself; see `producer/polled.rs`.
+pub(super) const LINGER: Duration = Duration::from_micros(100);
+
 /// What all clients share.
 pub(super) fn client(settings: &KafkaSettings) -> Result<ClientConfig, LogError> {
     if settings.orders_topic == settings.dead_letter_topic {
@@ -61,10 +66,7 @@ pub(super) fn producer(settings: &KafkaSettings, limits: PublisherLimits) -> Res
         .set("acks", "all")
         // The default of five minutes would keep events that nobody waits for any more.
         .set("message.timeout.ms", limits.message_timeout.as_millis().to_string())
-        // Latency that every order pays. What a call of the ledger decides is handed over at once: so long takes it to
-        // hand over the rest of it. Less sends the first of its orders by themselves, and the rest waits until those are
-        // acknowledged; more saves Kafka nothing.
-        .set("linger.ms", "0.2")
+        .set("linger.ms", (LINGER.as_secs_f64() * 1e3).to_string())
         .set("compression.type", "lz4")
         // What is too large is for the topic to say: a dead letter is larger than the message that it is of.
         .set("message.max.bytes", "16777216")

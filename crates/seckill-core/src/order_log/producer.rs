@@ -65,6 +65,19 @@ struct Waiting {
     since: Instant,
 }
 
+/// Sends records one right after the other.
+pub(super) struct Sending<'a> {
+    current: &'a Current,
+    watch: &'a AckWatch,
+    now: Instant,
+    /// The same, as the watch counts.
+    now_watched: u64,
+    /// Whether a record was taken.
+    taken: bool,
+    /// Who waits for a record that was not taken, and why.
+    refused: Vec<(ErrorCode, Box<Waiting>)>,
+}
+
 /// Receives what librdkafka tells about the messages of one generation.
 struct Deliveries {
     shared: Weak<Shared>,
@@ -85,32 +98,31 @@ impl Producer {
         Ok(Self(shared))
     }
 
-    /// Sends `record` without waiting for anything; `on_delivery` hears what became of it, on librdkafka's
-    /// thread, or on this one if the record was not taken.
+    /// Sends `record`, see [`Sending::send`].
     pub(super) fn send(&self, record: Record<'_>, on_delivery: Box<dyn FnOnce(Delivery) + Send>) {
-        let waiting = Box::new(Waiting { on_delivery: Mutex::new(on_delivery), since: Instant::now() });
-        let mut message = BaseRecord::with_opaque_to(record.topic, waiting).headers(record.headers);
-        message.key = record.key;
-        message.payload = record.value;
+        self.send_together(|sending| sending.send(record, on_delivery));
+    }
 
-        self.0.watch.sending();
-        let current = self.0.current.read();
-        let sent = match &current.client {
-            Some(client) => in_slot(record.slot, || {
-                client.send(message).map_err(|(error, message)| {
-                    let code = error.rdkafka_error_code().unwrap_or(ErrorCode::InvalidArgument);
-                    (code, message.delivery_opaque)
-                })
-            }),
-            None => Err((ErrorCode::Fatal, message.delivery_opaque)),
-        };
+    /// Sends what `send_all` sends, one right after the other.
+    ///
+    /// All that are there [`config::LINGER`] after the first are one request to each partition.
+    pub(super) fn send_together(&self, send_all: impl FnOnce(&mut Sending<'_>)) {
+        let Shared { current, watch, .. } = &*self.0;
+        let (now, current) = (Instant::now(), current.read());
+        let (now_watched, refused) = (watch.now(), Vec::new());
+        let mut sending = Sending { current: &current, watch, now, now_watched, taken: false, refused };
+        send_all(&mut sending);
+        let Sending { taken, refused, .. } = sending;
+        if let (true, Some(client)) = (taken, &current.client) {
+            client.hurry();
+        }
         let generation = current.generation;
         drop(current);
-        if let Err((code, waiting)) = sent {
+        for (code, waiting) in refused {
             match code {
                 // That is about this message, or about how many there are.
-                ErrorCode::QueueFull | ErrorCode::MessageSizeTooLarge => self.0.watch.not_sent(),
-                _ => self.0.watch.finished(false),
+                ErrorCode::QueueFull | ErrorCode::MessageSizeTooLarge => watch.not_sent(),
+                _ => watch.finished(false),
             }
             if code == ErrorCode::Fatal {
                 replace(&self.0, generation);
@@ -158,6 +170,30 @@ impl Producer {
     fn break_down(&self) {
         let generation = self.0.current.read().generation;
         replace(&self.0, generation);
+    }
+}
+
+impl Sending<'_> {
+    /// Sends `record` without waiting for anything; `on_delivery` hears what became of it, on librdkafka's
+    /// thread, or on this one, once all are sent, if the record was not taken.
+    pub(super) fn send(&mut self, record: Record<'_>, on_delivery: Box<dyn FnOnce(Delivery) + Send>) {
+        let waiting = Box::new(Waiting { on_delivery: Mutex::new(on_delivery), since: self.now });
+        let mut message = BaseRecord::with_opaque_to(record.topic, waiting).headers(record.headers);
+        message.key = record.key;
+        message.payload = record.value;
+
+        self.watch.sending_at(self.now_watched);
+        let sent = match &self.current.client {
+            Some(client) => in_slot(record.slot, || {
+                client.send(message).map_err(|(error, message)| {
+                    let code = error.rdkafka_error_code().unwrap_or(ErrorCode::InvalidArgument);
+                    (code, message.delivery_opaque)
+                })
+            }),
+            None => Err((ErrorCode::Fatal, message.delivery_opaque)),
+        };
+        self.taken |= sent.is_ok();
+        self.refused.extend(sent.err());
     }
 }
 

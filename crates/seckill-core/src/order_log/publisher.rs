@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     event::{OrderEvent, OrderEventKind},
+    order::OrderId,
     settings::KafkaSettings,
     traces::{TRACEPARENT, TraceContext},
 };
@@ -37,7 +38,7 @@ impl Default for PublisherLimits {
 
 /// An event that is ready to be appended.
 pub struct PreparedEvent {
-    key: String,
+    order: OrderId,
     value: Bytes,
     headers: OwnedHeaders,
     slot: Slot,
@@ -86,11 +87,11 @@ impl OrderPublisher {
         trace: Option<&TraceContext>,
         on_delivery: impl FnOnce(Delivery) + Send + 'static,
     ) -> PreparedEvent {
-        let key = event.key();
+        let order = event.order.id;
         let slot = Slot::of(&event.order);
         let prepared = |traceparent: Option<&str>, on_delivery: Box<dyn FnOnce(Delivery) + Send>| {
-            let headers = cloud_event(&key, event.kind, traceparent);
-            PreparedEvent { key, value, headers, slot, on_delivery }
+            let headers = cloud_event(order, event.kind, traceparent);
+            PreparedEvent { order, value, headers, slot, on_delivery }
         };
         let Some(trace) = trace else { return prepared(None, Box::new(on_delivery)) };
         let Some(span) = traced::sending(trace, &self.orders_topic, event) else {
@@ -107,12 +108,14 @@ impl OrderPublisher {
 
     /// Appends `events`; never blocks. Those of one moment, handed over together, are one request to Kafka.
     pub fn publish_all(&self, events: impl IntoIterator<Item = PreparedEvent>) {
-        for PreparedEvent { key, value, headers, slot, on_delivery } in events {
-            let topic = &self.orders_topic;
-            let record =
-                Record { topic, key: Some(key.as_bytes()), value: Some(&value), headers, slot: Some(slot) };
-            self.producer.send(record, on_delivery);
-        }
+        self.producer.send_together(|sending| {
+            for PreparedEvent { order, value, headers, slot, on_delivery } in events {
+                let (topic, mut key) = (&self.orders_topic, [0; 36]);
+                let key = Some(order.text(&mut key).as_bytes());
+                let record = Record { topic, key, value: Some(&value), headers, slot: Some(slot) };
+                sending.send(record, on_delivery);
+            }
+        });
     }
 
     /// Appends `event` and waits until it is in the log.
@@ -205,13 +208,13 @@ async fn acknowledged(receiver: oneshot::Receiver<Delivery>) -> Result<Position,
 }
 
 /// The headers of an event: CloudEvents 1.0, binary content mode of its Kafka protocol binding.
-fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> OwnedHeaders {
+fn cloud_event(order: OrderId, kind: OrderEventKind, traceparent: Option<&str>) -> OwnedHeaders {
     let (word, event_type) = match kind {
         OrderEventKind::Placed => ("placed", "seckill.order.placed"),
         OrderEventKind::Cancelled => ("cancelled", "seckill.order.cancelled"),
     };
     // Of an order there is one event of each kind: published twice, it is the same event.
-    let id = [order, ":", word].concat();
+    let id = [order.text(&mut [0; 36]), ":", word].concat();
     let mut headers = OwnedHeaders::new_with_capacity(6);
     for (key, value) in [
         ("ce_specversion", "1.0"),
@@ -227,9 +230,10 @@ fn cloud_event(order: &str, kind: OrderEventKind, traceparent: Option<&str>) -> 
 }
 
 /// The trace of an order that nobody records, the same in all its events: named after the order, a UUID.
-fn unrecorded(order: &str) -> String {
-    let id = order.replace('-', "");
-    ["00-", &id, "-", &id[16..], "-00"].concat()
+fn unrecorded(order: OrderId) -> String {
+    let mut id = [0; 32];
+    let id = order.uuid().simple().encode_lower(&mut id);
+    ["00-", id, "-", &id[16..], "-00"].concat()
 }
 
 #[cfg(test)]
@@ -245,7 +249,7 @@ mod tests {
         for (message, kind) in [("placed", OrderEventKind::Placed), ("cancelled", OrderEventKind::Cancelled)]
         {
             let example = &described["components"]["messages"][message]["examples"][0];
-            let order = example["payload"]["order"]["id"].as_str().unwrap();
+            let order = OrderId::parse(example["payload"]["order"]["id"].as_str().unwrap()).unwrap();
             let headers = cloud_event(order, kind, example["headers"]["traceparent"].as_str());
             assert_eq!(headers.count(), example["headers"].as_object().unwrap().len());
             let own = cloud_event(order, kind, None);
