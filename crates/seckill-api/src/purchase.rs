@@ -8,6 +8,7 @@
 mod claim;
 mod handover;
 mod measures;
+mod settling;
 mod sold_out;
 mod ticket;
 
@@ -31,6 +32,7 @@ use self::{
     claim::Claim,
     handover::Handover,
     measures::PurchaseMeasures,
+    settling::Settling,
     sold_out::SoldOutMemory,
     ticket::{Decision, Desk, Resolution, Ticket},
 };
@@ -173,7 +175,7 @@ impl Purchases {
             let order = Order::new(id, sale, request, None, Timestamp::now(), OrderStatus::Pending);
             return Ok(Placed { order, json: None, replayed: false, position: None });
         };
-        let mut order = decided.order.order;
+        let mut order = decided.order;
         if acknowledged {
             order.status = OrderStatus::Accepted;
         } else if !matches!(resolution, Resolution::Known) {

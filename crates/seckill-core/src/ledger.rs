@@ -156,7 +156,7 @@ struct Keys {
 
 impl Keys {
     fn of(sale: &SaleId) -> Self {
-        let key = |part: &str| format!("seckill:{{{sale}}}:{part}");
+        let key = |part: &str| ["seckill:{", sale.as_str(), "}:", part].concat();
         Self {
             sale: key("sale"),
             buyers: key("buyers"),

@@ -14,12 +14,13 @@ use seckill_core::{
         Call, Decided as LedgerDecided, DecidedOrder, LedgerError, LedgerOrder, REPEAT_FOR, RecordState,
         ReserveOutcome, Settled,
     },
+    order::Order,
     order_log::{Delivery, OrderPublisher, Position, PreparedEvent},
     traces::TraceContext,
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::{Claim, Handover, PurchaseMeasures, SoldOutMemory};
+use super::{Claim, Handover, PurchaseMeasures, Settling, SoldOutMemory};
 use crate::{reading::Readings, refusal::Refusal};
 
 /// How a reservation ended.
@@ -42,11 +43,11 @@ pub enum Resolution {
 #[derive(Clone, Default)]
 pub struct Decision(Arc<OnceLock<Decided>>);
 
-/// An order as the ledger has it.
+/// An order that the ledger has.
 #[derive(Clone)]
 pub struct Decided {
-    /// The order.
-    pub order: LedgerOrder,
+    /// The order. Once its event is on its way, how far it has come is for its end to say.
+    pub order: Order,
     /// Whether the ledger had it before.
     pub replayed: bool,
     /// The order once its event is acknowledged, as JSON, if it is published: the event has it.
@@ -54,6 +55,11 @@ pub struct Decided {
 }
 
 impl Decision {
+    fn note(&self, decided: Decided) {
+        let first = self.0.set(decided);
+        debug_assert!(first.is_ok(), "a ticket is decided once");
+    }
+
     /// What was decided, if it is known that an order stands.
     pub fn into_inner(self) -> Option<Decided> {
         Arc::try_unwrap(self.0).map_or_else(|shared| shared.get().cloned(), OnceLock::into_inner)
@@ -74,7 +80,7 @@ pub struct Ticket {
     pub wants_position: bool,
     /// The request's place in its trace, if that is recorded.
     pub trace: Option<TraceContext>,
-    /// Where acknowledged orders go. In the ticket and in its delivery, so that the channel closes
+    /// Where acknowledged orders go. In the ticket and in what settles its order, so that the channel closes
     /// when the last order on its way has been acknowledged.
     pub settled: UnboundedSender<Settled>,
 }
@@ -97,12 +103,20 @@ impl Desk {
     /// All events are made before the first is published: Kafka's client sends what it has been given, and what comes
     /// while that is on its way has to wait until it is acknowledged.
     pub fn decided(&self, orders: Vec<DecidedOrder<Ticket>>, call: Call) {
-        let events: Vec<_> = orders.into_iter().filter_map(|order| self.decide(order, call)).collect();
+        let mut settling = None;
+        let decide = |order| self.decide(order, call, &mut settling);
+        let events: Vec<_> = orders.into_iter().filter_map(decide).collect();
         self.publisher.publish_all(events);
     }
 
-    /// Takes the answer to one order: the event that is to be published of it, or else its end.
-    fn decide(&self, order: DecidedOrder<Ticket>, call: Call) -> Option<PreparedEvent> {
+    /// Takes the answer to one order: the event that is to be published of it, or else its end. `settling` is of the
+    /// order before.
+    fn decide(
+        &self,
+        order: DecidedOrder<Ticket>,
+        call: Call,
+        settling: &mut Option<Arc<Settling>>,
+    ) -> Option<PreparedEvent> {
         let DecidedOrder { reservation, ticket, outcome } = order;
         self.measures.decided(&outcome);
         if may_stand(&outcome) {
@@ -112,8 +126,8 @@ impl Desk {
             call.record(trace, reservation.id, outcome.as_ref().err());
         }
         let refusal = match outcome {
-            Ok(ReserveOutcome::Reserved(order)) => return Some(self.event(order, false, ticket)),
-            Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket),
+            Ok(ReserveOutcome::Reserved(order)) => return Some(self.event(order, false, ticket, settling)),
+            Ok(ReserveOutcome::Replayed(order)) => return self.replayed(order, ticket, settling),
             Ok(ReserveOutcome::SoldOut { remaining }) => {
                 self.sold_out.remember(&reservation.sale, remaining, Instant::now(), call.took);
                 Refusal::SoldOut
@@ -139,29 +153,40 @@ impl Desk {
         None
     }
 
-    fn replayed(&self, order: LedgerOrder, ticket: Ticket) -> Option<PreparedEvent> {
+    fn replayed(
+        &self,
+        order: LedgerOrder,
+        ticket: Ticket,
+        settling: &mut Option<Arc<Settling>>,
+    ) -> Option<PreparedEvent> {
         let live = order.state == RecordState::Live;
         if live && (order.in_outbox || ticket.wants_position) {
             // It may or may not be in the log: one that is there twice is written once.
-            return Some(self.event(order, true, ticket));
+            return Some(self.event(order, true, ticket, settling));
         }
-        ticket.note(order, true, None);
+        ticket.decision.note(Decided { order: order.order, replayed: true, accepted_json: None });
         ticket.end(Resolution::Known);
         None
     }
 
-    fn event(&self, order: LedgerOrder, replayed: bool, ticket: Ticket) -> PreparedEvent {
-        let event = order.placed_event();
+    fn event(
+        &self,
+        order: LedgerOrder,
+        replayed: bool,
+        ticket: Ticket,
+        settling: &mut Option<Arc<Settling>>,
+    ) -> PreparedEvent {
+        let Ticket { handover, decision, deadline, settled, trace, .. } = ticket;
+        let settling = Settling::with_the_one_before(settling, &order, settled);
+        let event = order.into_placed_event();
+        let id = event.order.id;
         let (value, order_in_value) = event.encode_around_order();
         let value = Bytes::from(value);
-        let settled = Settled { sale: order.order.sale.clone(), id: order.order.id, epoch: order.epoch };
-        ticket.note(order, replayed, Some(value.slice(order_in_value)));
-        let Ticket { handover, deadline, settled: settled_sender, trace, .. } = ticket;
-        self.publisher.prepare(&event, value, trace.as_ref(), move |delivery: Delivery| {
+        let accepted_json = Some(value.slice(order_in_value));
+        let prepared = self.publisher.prepare(&event, value, trace.as_ref(), move |delivery: Delivery| {
             let end = match delivery {
                 Ok(position) => {
-                    // Nobody listens any more once the process is at its end: the relay will see to it.
-                    let _ = settled_sender.send(settled);
+                    settling.acknowledged(id);
                     if Instant::now() <= deadline {
                         Resolution::Acknowledged(position)
                     } else {
@@ -172,7 +197,9 @@ impl Desk {
                 Err(_) => Resolution::Unacknowledged,
             };
             handover.tell(end);
-        })
+        });
+        decision.note(Decided { order: event.order, replayed, accepted_json });
+        prepared
     }
 }
 
@@ -196,11 +223,6 @@ impl Ticket {
             return None;
         }
         Some(self)
-    }
-
-    fn note(&self, order: LedgerOrder, replayed: bool, accepted_json: Option<Bytes>) {
-        let first = self.decision.0.set(Decided { order, replayed, accepted_json });
-        debug_assert!(first.is_ok(), "a ticket is decided once");
     }
 
     fn end(self, resolution: Resolution) {

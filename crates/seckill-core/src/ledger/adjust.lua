@@ -14,7 +14,7 @@ assert(#KEYS == 4 and #ARGV == 4, 'adjust: bad arity')
 local SALE = KEYS[1]
 
 local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'stock', 'remaining', 'adjustment')
-local why = doubt(sale[1], sale[2], sale[3], KEYS[2], KEYS[3], KEYS[4])
+local why = doubt(sale[1], sale[2], sale[3], there(KEYS[2], KEYS[3], KEYS[4]))
 if why then return { why } end
 
 local number, stock = tonumber(ARGV[1]), tonumber(ARGV[2])

@@ -59,15 +59,15 @@ impl Reservation {
     }
 }
 
-/// An order whose event is in the order log, so that the outbox need not keep it.
+/// Orders whose events are in the order log, so that the outbox need not keep them.
 #[derive(Clone, Debug)]
 pub struct Settled {
-    /// Its sale.
+    /// Their sale.
     pub sale: SaleId,
-    /// Its identity.
-    pub id: OrderId,
-    /// The epoch in which its units were taken.
+    /// The epoch in which their units were taken.
     pub epoch: u64,
+    /// Which they are: some, and no more than one call decides.
+    pub ids: Vec<OrderId>,
 }
 
 /// The call that decided an order, together with others.
@@ -170,7 +170,7 @@ impl<A, F> Batcher<A, F> {
         A: FnMut(T) -> Option<T>,
         F: FnMut(Vec<DecidedOrder<T>>, Call),
     {
-        let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
+        let (mut orders, mut acks) = (Vec::with_capacity(MAX_BATCH), Vec::new());
         let (mut orders_open, mut acks_open) = (true, true);
         let mut next_call = Instant::now();
         while orders_open || acks_open {
@@ -178,17 +178,20 @@ impl<A, F> Batcher<A, F> {
             tokio::select! {
                 received = submitted.recv_many(&mut orders, MAX_BATCH), if orders_open => {
                     orders_open = received > 0;
-                    // What has been acknowledged meanwhile travels along.
-                    while acks.len() < MAX_BATCH && let Ok(ack) = settled.try_recv() {
-                        acks.push(ack);
-                    }
                 }
-                received = settled.recv_many(&mut acks, MAX_BATCH), if acks_open => {
-                    acks_open = received > 0;
+                received = settled.recv(), if acks_open => {
+                    acks_open = received.is_some();
+                    acks.extend(received);
                     while orders.len() < MAX_BATCH && let Ok(order) = submitted.try_recv() {
                         orders.push(order);
                     }
                 }
+            }
+            // What has been acknowledged meanwhile travels along.
+            while counted_ids(&acks) < MAX_BATCH
+                && let Ok(ack) = settled.try_recv()
+            {
+                acks.push(ack);
             }
             next_call = Instant::now() + CALL_EVERY;
             self.flush(&mut orders, &mut acks).await;
@@ -258,8 +261,11 @@ pub(super) fn of_sales<T>(batches: &[Batch<T>]) -> Vec<OfSale<'_>> {
 pub(super) fn by_sale<T>(orders: impl Iterator<Item = (Reservation, T)>) -> Vec<Batch<T>> {
     let mut places: HashMap<SaleId, usize> = HashMap::new();
     let mut batches: Vec<Batch<T>> = Vec::new();
+    let mut place = 0;
     for (reservation, ticket) in orders {
-        let place = *places.entry(reservation.sale.clone()).or_insert(batches.len());
+        if batches.get(place).is_none_or(|batch| batch.reservations[0].sale != reservation.sale) {
+            place = *places.entry(reservation.sale.clone()).or_insert(batches.len());
+        }
         if place == batches.len() {
             batches.push(Batch { reservations: Vec::new(), tickets: Vec::new() });
         }
@@ -398,17 +404,17 @@ async fn settle(connection: Result<&MultiplexedConnection, &LedgerError>, settle
     if settled.is_empty() {
         return;
     }
-    let orders = settled.len();
-    let mut groups: HashMap<(SaleId, u64), Vec<OrderId>> = HashMap::new();
-    for Settled { sale, id, epoch } in settled {
-        groups.entry((sale, epoch)).or_default().push(id);
-    }
-    let groups = groups.iter().map(|((sale, epoch), ids)| (sale, *epoch, &ids[..]));
+    let sales = settled.iter().map(|Settled { sale, epoch, ids }| (sale, *epoch, &ids[..]));
     let result = match connection {
-        Ok(connection) => change::settle_on(&mut connection.clone(), groups).await,
+        Ok(connection) => change::settle_on(&mut connection.clone(), sales).await,
         Err(error) => Err(error.clone()),
     };
     if let Err(error) = result {
+        let orders = counted_ids(&settled);
         tracing::warn!(%error, orders, "settled orders stay in the outbox for the relay");
     }
+}
+
+fn counted_ids(settled: &[Settled]) -> usize {
+    settled.iter().map(|settled| settled.ids.len()).sum()
 }

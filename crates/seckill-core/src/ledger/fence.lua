@@ -13,9 +13,12 @@ local function stands(fence, replid)
     and (not replid or here:find('master_replid:' .. replid .. '\r\n', 1, true))
 end
 
--- Why nothing may be decided of a sale, or nil if it can be trusted. Whoever writes keeps a sentinel in each of its other
--- keys: one that is not there was lost.
-local function doubt(fence, replid, state, buyers, orders, outbox)
+-- Whether all these keys are there. Whoever writes keeps a sentinel in each key of a sale: one that is not there was lost.
+local function there(...) return redis.call('EXISTS', ...) == select('#', ...) end
+
+-- Why nothing may be decided of a sale, or nil if it can be trusted: `others_there` says whether its keys are `there`
+-- beside the first.
+local function doubt(fence, replid, state, others_there)
   if not fence and not state then return 'absent' end
-  if not stands(fence, replid) or redis.call('EXISTS', buyers, orders, outbox) ~= 3 then return 'untrusted' end
+  if not stands(fence, replid) or not others_there then return 'untrusted' end
 end

@@ -6,7 +6,7 @@
 
 assert(#KEYS == 4 and #ARGV == 1, 'find: bad arity')
 local sale = redis.call('HMGET', KEYS[1], 'fence', 'replid', 'state')
-local why = doubt(sale[1], sale[2], sale[3], KEYS[2], KEYS[3], KEYS[4])
+local why = doubt(sale[1], sale[2], sale[3], there(KEYS[2], KEYS[3], KEYS[4]))
 if why then return { why } end
 local record = redis.call('HGET', KEYS[3], ARGV[1])
 if not record then return { 'unknown' } end

@@ -65,7 +65,12 @@ pub struct LedgerOrder {
 impl LedgerOrder {
     /// The event that tells the order log of this order.
     pub fn placed_event(&self) -> OrderEvent {
-        let order = Order { status: OrderStatus::Accepted, ..self.order.clone() };
+        self.clone().into_placed_event()
+    }
+
+    /// [`Self::placed_event`], for whoever needs nothing else any more.
+    pub fn into_placed_event(self) -> OrderEvent {
+        let order = Order { status: OrderStatus::Accepted, ..self.order };
         OrderEvent { kind: OrderEventKind::Placed, epoch: self.epoch, at: order.created_date, order }
     }
 }

@@ -12,7 +12,7 @@ assert(#KEYS == 4 and #ARGV > 0 and #ARGV % 3 == 0, 'release: bad arity')
 local SALE, BUYERS, ORDERS, OUTBOX = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'limit')
-local why = doubt(sale[1], sale[2], sale[3], BUYERS, ORDERS, OUTBOX)
+local why = doubt(sale[1], sale[2], sale[3], there(BUYERS, ORDERS, OUTBOX))
 if why then return { why } end
 local limit = sale[4]
 

@@ -28,13 +28,20 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- The %.0f keeps Lua from writing milliseconds as 1.76e+12.
 local now_text = string.format('%.0f', now)
 
+-- Asked for all sales at once: only if a key is missing, whose it is.
+local others = {}
+for i, key in ipairs(KEYS) do
+  if i % 4 ~= 1 then others[#others + 1] = key end
+end
+local all_there = there(unpack(others))
+
 -- Decides `count` orders, whose arguments begin behind ARGV[before].
 local function decide(SALE, BUYERS, ORDERS, OUTBOX, before, count)
   local sale = redis.call('HMGET', SALE, 'fence', 'replid', 'state', 'epoch', 'remaining', 'limit', 'opensAt',
     'closesAt')
   local state, epoch, remaining, limit = sale[3], sale[4], tonumber(sale[5]), tonumber(sale[6])
   local opens, closes = sale[7], sale[8]
-  local why = doubt(sale[1], sale[2], state, BUYERS, ORDERS, OUTBOX)
+  local why = doubt(sale[1], sale[2], state, all_there or there(BUYERS, ORDERS, OUTBOX))
   if why then return { why } end
 
   -- The answer to every order that is not there yet, where the sale does not sell at all.

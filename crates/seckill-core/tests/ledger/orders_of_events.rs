@@ -80,7 +80,7 @@ impl Run {
                 self.asked += 1;
             }
             Told::Acknowledged => {
-                let ack = Settled { sale: sale.clone(), id: acknowledged, epoch: 1 };
+                let ack = Settled { sale: sale.clone(), epoch: 1, ids: vec![acknowledged] };
                 self.settled.as_ref().unwrap().send(ack).unwrap();
             }
             Told::NoMoreOrders => self.queue = None,

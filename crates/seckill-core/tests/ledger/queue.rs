@@ -53,7 +53,7 @@ async fn p1_a_crowd_gets_every_unit_of_each_sale_and_no_more() {
             ReserveOutcome::Reserved(found) => {
                 assert_eq!(found.order.id, order.id);
                 sold[ticket % 2] += 1;
-                settled.send(Settled { sale: order.sale, id: order.id, epoch: found.epoch }).unwrap();
+                settled.send(Settled { sale: order.sale, epoch: found.epoch, ids: vec![order.id] }).unwrap();
             }
             ReserveOutcome::SoldOut { remaining: 0 } => {}
             other => panic!("{other:?}"),
@@ -174,8 +174,10 @@ async fn what_cannot_be_settled_of_one_sale_does_not_keep_the_other_sales_orders
     // In which order the two are settled is by chance.
     for _ in 0..20 {
         let ReserveOutcome::Reserved(taken) = buy_one(&ledger, &sound.id).await else { panic!("not taken") };
-        settled.send(Settled { sale: broken.id.clone(), id: OrderId::fresh(), epoch: 1 }).unwrap();
-        settled.send(Settled { sale: sound.id.clone(), id: taken.order.id, epoch: taken.epoch }).unwrap();
+        settled.send(Settled { sale: broken.id.clone(), epoch: 1, ids: vec![OrderId::fresh()] }).unwrap();
+        settled
+            .send(Settled { sale: sound.id.clone(), epoch: taken.epoch, ids: vec![taken.order.id] })
+            .unwrap();
         let is_settled = async {
             while !matches!(ledger.sale(&sound.id).await.unwrap(), SaleLookup::Trusted(found) if found.outbox == 0)
             {
