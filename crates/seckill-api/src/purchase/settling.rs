@@ -3,11 +3,7 @@
 use std::{mem, sync::Arc};
 
 use parking_lot::Mutex;
-use seckill_core::{
-    ledger::{LedgerOrder, Settled},
-    order::OrderId,
-    sale::SaleId,
-};
+use seckill_core::{ledger::Settled, order::OrderId, sale::SaleId};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// Orders of a sale that one call decided, and whose events are on their way together. Once the last of them has its
@@ -20,13 +16,14 @@ pub struct Settling {
 }
 
 impl Settling {
-    /// What settles `order`: the same as the order `before` it in the call, if they are of one sale and epoch.
+    /// What settles an order of `sale` that was taken in `epoch`: the same as the order `before` it in the call, if that
+    /// was, too.
     pub fn with_the_one_before(
         before: &mut Option<Arc<Self>>,
-        order: &LedgerOrder,
+        sale: &SaleId,
+        epoch: u64,
         settled: UnboundedSender<Settled>,
     ) -> Arc<Self> {
-        let (sale, epoch) = (&order.order.sale, order.epoch);
         match before {
             Some(before) if before.sale == *sale && before.epoch == epoch => Arc::clone(before),
             _ => {
@@ -54,46 +51,29 @@ impl Drop for Settling {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-    use seckill_core::{
-        ledger::RecordState,
-        order::{BuyerId, Goods, Order, OrderRequest, OrderStatus, Quantity},
-    };
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
 
-    fn order(sale: &str) -> LedgerOrder {
-        let request = OrderRequest {
-            buyer: BuyerId::parse("ada").unwrap(),
-            goods: Goods::parse("phone").unwrap(),
-            quantity: Quantity::ONE,
-            remark: None,
-        };
-        let sale = SaleId::parse(sale).unwrap();
-        let order =
-            Order::new(OrderId::fresh(), sale, request, Some(1), Timestamp::now(), OrderStatus::Pending);
-        LedgerOrder { order, epoch: 1, state: RecordState::Live, in_outbox: true }
-    }
-
     #[test]
     fn p4_what_is_acknowledged_is_settled_once_nothing_of_its_call_is_on_its_way() {
         let (settled, mut told) = unbounded_channel();
-        let (first, lost, of_another_sale) = (order("a"), order("a"), order("b"));
+        let [a, b] = ["a", "b"].map(|name| SaleId::parse(name).unwrap());
         let mut before = None;
-        let [settles_first, settles_lost, settles_other] = [&first, &lost, &of_another_sale]
-            .map(|order| Settling::with_the_one_before(&mut before, order, settled.clone()));
+        let [first, lost, of_another_sale] =
+            [&a, &a, &b].map(|sale| Settling::with_the_one_before(&mut before, sale, 1, settled.clone()));
         drop((before, settled));
 
-        settles_first.acknowledged(first.order.id);
-        drop(settles_first);
+        let id = OrderId::fresh();
+        first.acknowledged(id);
+        drop(first);
         assert!(told.try_recv().is_err(), "one is on its way");
-        drop(settles_lost);
+        drop(lost);
         let Settled { sale, epoch, ids } = told.try_recv().unwrap();
-        assert_eq!((sale, epoch, ids), (first.order.sale, 1, vec![first.order.id]));
+        assert_eq!((sale, epoch, ids), (a, 1, vec![id]));
 
         // Nor is anything said of an order that nobody acknowledged.
-        drop(settles_other);
+        drop(of_another_sale);
         assert!(told.blocking_recv().is_none());
     }
 }

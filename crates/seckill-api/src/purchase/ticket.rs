@@ -177,7 +177,7 @@ impl Desk {
         settling: &mut Option<Arc<Settling>>,
     ) -> PreparedEvent {
         let Ticket { handover, decision, deadline, settled, trace, .. } = ticket;
-        let settling = Settling::with_the_one_before(settling, &order, settled);
+        let settling = Settling::with_the_one_before(settling, &order.order.sale, order.epoch, settled);
         let event = order.into_placed_event();
         let id = event.order.id;
         let (value, order_in_value) = event.encode_around_order();

@@ -188,9 +188,11 @@ impl<A, F> Batcher<A, F> {
                 }
             }
             // What has been acknowledged meanwhile travels along.
-            while counted_ids(&acks) < MAX_BATCH
+            let mut ids = counted_ids(&acks);
+            while ids < MAX_BATCH
                 && let Ok(ack) = settled.try_recv()
             {
+                ids += ack.ids.len();
                 acks.push(ack);
             }
             next_call = Instant::now() + CALL_EVERY;
