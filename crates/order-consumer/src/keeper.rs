@@ -22,7 +22,7 @@ use seckill_core::{
     ledger::{LedgerError, LedgerSale, SaleLookup, StockLedger},
     order_log::{LogObserver, OrderPublisher},
     shutdown::Shutdown,
-    store::{KeeperLock, OrderStore, StoredSale},
+    store::{KeeperLock, OrderStore, ReadableSales, StoredSale},
     upkeep::{Failures, realign},
 };
 
@@ -98,8 +98,9 @@ impl Keeper {
 
     /// Rebuilds every sale that the ledger does not have or that it cannot be trusted with, first where a crowd is.
     pub async fn rebuild_untrusted(&self) -> Result<(), KeeperError> {
+        let ReadableSales { sales, unreadable } = self.store.readable_sales().await?;
         let mut untrusted = Vec::new();
-        for sale in self.store.sales().await? {
+        for sale in sales {
             match self.ledger.sale(&sale.sale.id).await? {
                 SaleLookup::Trusted(_) => {}
                 SaleLookup::Untrusted | SaleLookup::Absent => untrusted.push(sale),
@@ -107,13 +108,17 @@ impl Keeper {
         }
         let now = Timestamp::now();
         untrusted.sort_by_key(|sale| sale.turn(now));
-        if untrusted.is_empty() { Ok(()) } else { rebuild::rebuild(self, &untrusted).await }
+        if !untrusted.is_empty() {
+            rebuild::rebuild(self, &untrusted).await?;
+        }
+        Failures::of(unreadable).end()
     }
 
     /// Looks after every sale that the ledger has: its outbox and its stock.
     pub async fn tend(&self) -> Result<(), KeeperError> {
-        let mut failures = Failures::default();
-        for (stored, ledger) in self.trusted_sales().await? {
+        let ReadableSales { sales, unreadable } = self.store.readable_sales().await?;
+        let mut failures = Failures::of(unreadable);
+        for (stored, ledger) in self.trusted(sales).await? {
             let sale = &stored.sale.id;
             let relayed = match relay::publish_stale(self, &ledger).await {
                 Err(KeeperError::Ledger(LedgerError::Corrupt(why))) => {
@@ -129,16 +134,16 @@ impl Keeper {
         failures.end()
     }
 
-    /// The sales that the ledger has, verified, each as both sides see it.
-    async fn trusted_sales(&self) -> Result<Vec<(StoredSale, LedgerSale)>, KeeperError> {
-        let mut sales = Vec::new();
-        for stored in self.store.sales().await? {
+    /// Those of `sales` that the ledger has, verified, each as both sides see it.
+    async fn trusted(&self, sales: Vec<StoredSale>) -> Result<Vec<(StoredSale, LedgerSale)>, KeeperError> {
+        let mut trusted = Vec::new();
+        for stored in sales {
             match self.ledger.sale(&stored.sale.id).await? {
-                SaleLookup::Trusted(ledger) => sales.push((stored, ledger)),
+                SaleLookup::Trusted(ledger) => trusted.push((stored, ledger)),
                 SaleLookup::Untrusted | SaleLookup::Absent => {}
             }
         }
-        Ok(sales)
+        Ok(trusted)
     }
 }
 

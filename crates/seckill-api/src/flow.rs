@@ -80,7 +80,7 @@ impl Looking {
     /// The outboxes of all sales, and what those differ by of which nothing is on its way.
     async fn sales(&self, written: bool) -> Option<(u64, HashMap<SaleId, i64>)> {
         let (mut outbox, mut differ) = (0, HashMap::new());
-        for stored in self.store.sales().await.ok()? {
+        for stored in self.store.readable_sales().await.ok()?.sales {
             // One that is being loaded has nothing to compare.
             let SaleLookup::Trusted(found) = self.ledger.sale(&stored.sale.id).await.ok()? else { continue };
             outbox += found.outbox;

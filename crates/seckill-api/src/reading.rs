@@ -18,7 +18,7 @@ use seckill_core::{
     ledger::{LedgerError, OrderLookup, SaleLookup, StockLedger},
     order::{Order, OrderId, OrderStatus},
     sale::{SaleId, SaleView},
-    store::{OrderStore, StoreError, StoredSale},
+    store::{OrderStore, ReadableSales, StoreError, StoredSale},
 };
 use serde::Serialize;
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
@@ -44,8 +44,13 @@ const MAX_VIEWS: usize = 1024;
 /// Most reads of the ledger at once for one list of sales.
 const READS_AT_ONCE: usize = 16;
 
-/// The sales of the store, by name.
-type StoredSales = Arc<HashMap<SaleId, StoredSale>>;
+/// The sales of the store.
+struct StoredSales {
+    /// Those that can be read, by name.
+    sales: HashMap<SaleId, StoredSale>,
+    /// What is answered of any other, if there are such as cannot be: it may be one of these.
+    unreadable: Option<Refusal>,
+}
 
 /// The JSON of the list of all sales.
 type Json = Result<Bytes, Refusal>;
@@ -61,7 +66,7 @@ struct Inner {
     ledger: StockLedger,
     store: OrderStore,
     runtime: Handle,
-    stored_sales: Remembered<Result<StoredSales, Refusal>>,
+    stored_sales: Remembered<Result<Arc<StoredSales>, Refusal>>,
     list: Remembered<Json>,
     views: RememberedByKey<SaleId, Viewed>,
 }
@@ -169,8 +174,8 @@ impl Readings {
     pub async fn why_absent(&self, sale: &SaleId) -> Refusal {
         let readings = self.clone();
         match self.apart(async move { readings.stored_sales().await }).await {
-            Ok(sales) if sales.contains_key(sale) => Refusal::LedgerRecovering,
-            Ok(_) => Refusal::SaleNotFound,
+            Ok(stored) if stored.sales.contains_key(sale) => Refusal::LedgerRecovering,
+            Ok(stored) => stored.unreadable.unwrap_or(Refusal::SaleNotFound),
             Err(refusal) => refusal,
         }
     }
@@ -195,18 +200,20 @@ impl Readings {
 
     async fn view_all(&self) -> Result<SaleList, Refusal> {
         let stored = self.stored_sales().await?;
-        let views = stored.values().cloned().map(|stored| view_or_stored(self.0.ledger.clone(), stored));
+        let views =
+            stored.sales.values().cloned().map(|stored| view_or_stored(self.0.ledger.clone(), stored));
         let mut sales: Vec<SaleView> = stream::iter(views).buffer_unordered(READS_AT_ONCE).collect().await;
         sales.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Ok(SaleList { sales })
     }
 
-    async fn stored_sales(&self) -> Result<StoredSales, Refusal> {
+    async fn stored_sales(&self) -> Result<Arc<StoredSales>, Refusal> {
         let fetch = async {
-            match self.0.store.sales().await {
-                Ok(sales) => {
+            match self.0.store.readable_sales().await {
+                Ok(ReadableSales { sales, unreadable }) => {
                     let sales = sales.into_iter().map(|stored| (stored.sale.id.clone(), stored)).collect();
-                    (Ok(Arc::new(sales)), SALES_GOOD_FOR)
+                    let unreadable = unreadable.as_ref().map(store_failed);
+                    (Ok(Arc::new(StoredSales { sales, unreadable })), SALES_GOOD_FOR)
                 }
                 Err(error) => (Err(store_failed(&error)), FAILURE_GOOD_FOR),
             }

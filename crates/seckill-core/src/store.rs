@@ -53,7 +53,7 @@ pub use migrate::revert_migrations;
 pub use migrate::{migrate, pending_migrations};
 pub use original::{OriginalOrder, OriginalOrders};
 pub use rebuild::{Snapshot, TakenEpoch};
-pub use sales::{CreateOutcome, StoredSale};
+pub use sales::{CreateOutcome, ReadableSales, StoredSale};
 pub use timeline::{Logged, OrderTimeline};
 pub use write::{FULL_STATEMENT, IncomingEvent, WriteOutcome, record_write};
 

@@ -33,6 +33,11 @@ pub enum UpkeepError {
 pub struct Failures(Option<UpkeepError>);
 
 impl Failures {
+    /// With why a sale could not even be read, if there is such.
+    pub fn of(unreadable: Option<StoreError>) -> Self {
+        Self(unreadable.map(UpkeepError::from))
+    }
+
     /// Notes what came of it for `sale`.
     pub fn note<T>(&mut self, sale: &SaleId, done: Result<T, UpkeepError>) -> Option<T> {
         done.map_err(|error| {

@@ -30,7 +30,8 @@ pub async fn measure(keeper: &Keeper) -> Result<HashMap<SaleId, i64>, KeeperErro
     let lag = keeper.observer.lag().await?;
     gauge!("seckill_consumer_lag").set(lag as f64);
     let mut drift = HashMap::new();
-    for (stored, ledger) in keeper.trusted_sales().await? {
+    let sales = keeper.store.readable_sales().await?.sales;
+    for (stored, ledger) in keeper.trusted(sales).await? {
         let sale = stored.sale.id.to_string();
         gauge!("seckill_outbox_orders", "sale" => sale.clone()).set(ledger.outbox as f64);
         gauge!("seckill_outbox_age_seconds", "sale" => sale.clone()).set(ledger.outbox_age.as_secs_f64());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use order_consumer::keeper::rebuild;
+use order_consumer::keeper::{KeeperError, drift, rebuild};
 use seckill_core::{
     ledger::{AdjustOutcome, OrderLookup, ReserveOutcome, SaleLookup},
     order::OrderStatus,
@@ -10,7 +10,7 @@ use seckill_core::{
     store::{AdjustmentRequest, BeginAdjustment, StockChange},
 };
 
-use crate::world::World;
+use crate::world::{World, create_sale};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p2_p4_a_lost_ledger_is_rebuilt_from_log_and_store() {
@@ -85,6 +85,24 @@ async fn p5_what_an_outbox_still_holds_is_published() {
     assert_eq!(world.ledger_sale().await.outbox, 0);
     world.consume(1).await;
     assert_eq!(world.status(forgotten.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_p5_a_sale_whose_row_cannot_be_read_keeps_the_keeper_from_no_other() {
+    let world = World::new(10).await;
+    let spoilt = create_sale(&world.store, &format!("a-{}", world.sale), 5).await;
+    world.database.execute(&format!("UPDATE sales SET state = 'ajar' WHERE id = '{spoilt}'")).await;
+    let says_so = |done: Result<(), KeeperError>| done.unwrap_err().to_string().contains(spoilt.as_str());
+    assert!(says_so(world.keeper.rebuild_untrusted().await));
+    assert_eq!(world.ledger_sale().await.remaining, 10, "the other is loaded");
+
+    let forgotten = world.reserve(2).await;
+    world.age_in_the_outbox(forgotten.order.id, Duration::from_secs(3600)).await;
+    assert!(says_so(world.keeper.tend().await));
+    assert_eq!(world.ledger_sale().await.outbox, 0, "and tended");
+    world.consume(1).await;
+    assert!(drift::measure(&world.keeper).await.unwrap().contains_key(&world.sale), "and watched");
     world.end().await;
 }
 

@@ -231,6 +231,37 @@ async fn p4_a_ledger_that_takes_no_units_back_keeps_no_other_from_it() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_an_order_that_cannot_be_read_keeps_the_units_of_no_other() {
+    let mut world = World::open(9).await;
+    let [spoilt, sound] = [world.buy(1).await, world.buy(2).await];
+    for order in [&spoilt, &sound] {
+        world.cancel(order).await;
+    }
+    let next = create_sale(&world.store, &format!("{}-next", world.sale), 5).await;
+    world.keeper.rebuild_untrusted().await.unwrap();
+    let first = mem::replace(&mut world.sale, next);
+    world.cancel(&world.buy(4).await).await;
+    world.consume(6).await;
+
+    let row = spoilt.order.id.to_string().replace('-', "");
+    let set_goods = async |goods: &str| {
+        let update = format!("UPDATE orders SET goods = '{goods}' WHERE id = x'{row}'");
+        world.database.execute(&update).await;
+    };
+    set_goods("").await;
+    let failed = returns::sweep(&world.store, &world.ledger).await.unwrap_err().to_string();
+    assert!(failed.contains(&format!("order {}: orders.goods", spoilt.order.id)), "{failed}");
+    assert_eq!(world.ledger_sale().await.remaining, 5, "of the next sale");
+    set_goods("phone").await;
+    assert_eq!(returns::sweep(&world.store, &world.ledger).await.unwrap(), 1, "what it was kept from");
+
+    world.lose_the_ledger().await;
+    world.sale = first;
+    assert_eq!(world.ledger_sale().await.remaining, 9);
+    world.end().await;
+}
+
 fn incoming(kind: OrderEventKind, taken: &ReserveOutcome) -> IncomingEvent {
     let ReserveOutcome::Reserved(order) = taken else { panic!("{taken:?}") };
     IncomingEvent::new(OrderEvent { kind, ..order.placed_event() }, b"{}")

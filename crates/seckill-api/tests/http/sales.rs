@@ -65,6 +65,20 @@ async fn the_list_has_every_sale_loaded_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p6_a_sale_that_the_store_cannot_read_hides_no_other() {
+    let world = World::open(10).await;
+    let spoilt = terms(7);
+    world.store.create_sale(&spoilt, "test").await.unwrap();
+    world.database.execute(&format!("UPDATE sales SET state = 'ajar' WHERE id = '{}'", spoilt.id)).await;
+    let list = world.api.get("/v1/sales").await.json();
+    let listed: Vec<_> = list["sales"].as_array().unwrap().iter().map(|sale| &sale["id"]).collect();
+    assert_eq!(listed, [world.sale.as_str()]);
+    // It is there, whatever its row says; of any name it cannot be said now that there is no such sale.
+    world.api.get(&format!("/v1/sales/{}", spoilt.id)).await.problem(503, "store-unavailable");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sale_says_in_which_state_it_is() {
     let state = async |sale: Sale, sell: bool| -> Value {
         let world = World::of(sale).await;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     OrderStore, StoreError,
-    rows::{OrderRow, order_id, order_status},
+    rows::{OrderRow, corrupt, order_id, order_status},
     schema::{orders, stock_returns},
     session::Connection,
     timeline,
@@ -57,8 +57,13 @@ impl OrderStore {
         session.settle(read).await
     }
 
-    /// At most `limit` orders, of other sales than `except`, whose units the ledger has not been told to take back yet.
-    pub async fn returns(&self, except: &BTreeSet<SaleId>, limit: u32) -> Result<Vec<Order>, StoreError> {
+    /// At most `limit` orders, of other sales than `except`, whose units the ledger has not been told to take back yet:
+    /// each with the sale to which they are owed, or why it cannot be read.
+    pub async fn returns(
+        &self,
+        except: &BTreeSet<SaleId>,
+        limit: u32,
+    ) -> Result<Vec<(SaleId, Result<Order, StoreError>)>, StoreError> {
         self.bounded(async {
             let mut session = self.session().await?;
             let query = stock_returns::table
@@ -66,10 +71,10 @@ impl OrderStore {
                 .filter(stock_returns::sale_id.ne_all(except.iter().map(SaleId::as_str)))
                 .order(stock_returns::order_id)
                 .limit(i64::from(limit))
-                .select(OrderRow::as_select());
-            let read = query.load::<OrderRow>(&mut *session).await.map_err(StoreError::from);
+                .select((stock_returns::sale_id, OrderRow::as_select()));
+            let read = query.load::<(String, OrderRow)>(&mut *session).await.map_err(StoreError::from);
             let rows = session.settle(read).await?;
-            rows.into_iter().map(Order::try_from).collect()
+            rows.into_iter().map(|(sale, row)| Ok((owed_to(&sale)?, Order::try_from(row)))).collect()
         })
         .await
     }
@@ -87,6 +92,10 @@ impl OrderStore {
         }
         Ok(())
     }
+}
+
+fn owed_to(sale: &str) -> Result<SaleId, StoreError> {
+    SaleId::parse(sale).map_err(|_| corrupt("stock_returns.sale_id", &sale))
 }
 
 async fn delete_and_note(connection: &mut Connection, ids: &[OrderId]) -> Result<(), StoreError> {

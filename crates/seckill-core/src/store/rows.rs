@@ -1,6 +1,6 @@
 //! Rows as the tables hold them, and their way into the domain and back.
 
-use std::{io::Write, sync::Arc};
+use std::{fmt, io::Write, sync::Arc};
 
 use diesel::{
     Identifiable, Queryable, Selectable,
@@ -57,8 +57,16 @@ pub(super) fn from_sql_units(column: &str, value: i64) -> Result<Units, StoreErr
     Units::try_from(value).map_err(|_| corrupt(column, &value))
 }
 
-pub(super) fn corrupt(column: &str, value: &dyn std::fmt::Debug) -> StoreError {
+pub(super) fn corrupt(column: &str, value: &dyn fmt::Debug) -> StoreError {
     StoreError::Corrupt(format!("{column} = {value:?}"))
+}
+
+/// `error` about a row, with whose row it is.
+fn of_row(of: impl fmt::Display, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(why) => StoreError::Corrupt(format!("{of}: {why}")),
+        other => other,
+    }
 }
 
 #[derive(Queryable, Selectable)]
@@ -82,23 +90,30 @@ impl TryFrom<SaleRow> for StoredSale {
     type Error = StoreError;
 
     fn try_from(row: SaleRow) -> Result<Self, StoreError> {
-        let limit = row.per_buyer_limit.map(|limit| from_sql_units("sales.per_buyer_limit", limit));
+        let id = row.id.clone();
+        row.read().map_err(|error| of_row(format_args!("sale {id}"), error))
+    }
+}
+
+impl SaleRow {
+    fn read(self) -> Result<StoredSale, StoreError> {
+        let limit = self.per_buyer_limit.map(|limit| from_sql_units("sales.per_buyer_limit", limit));
         let sale = Sale {
-            id: SaleId::parse(&row.id).map_err(|_| corrupt("sales.id", &row.id))?,
-            title: row.title,
-            stock: from_sql_units("sales.stock", row.stock)?,
+            id: SaleId::parse(&self.id).map_err(|_| corrupt("sales.id", &self.id))?,
+            title: self.title,
+            stock: from_sql_units("sales.stock", self.stock)?,
             per_buyer_limit: limit.transpose()?,
-            opens_at: row.opens_at.map(SqlTimestamp::to_jiff),
-            closes_at: row.closes_at.map(SqlTimestamp::to_jiff),
-            switch: SaleSwitch::parse(&row.state).ok_or_else(|| corrupt("sales.state", &row.state))?,
+            opens_at: self.opens_at.map(SqlTimestamp::to_jiff),
+            closes_at: self.closes_at.map(SqlTimestamp::to_jiff),
+            switch: SaleSwitch::parse(&self.state).ok_or_else(|| corrupt("sales.state", &self.state))?,
         };
-        Ok(Self {
+        Ok(StoredSale {
             sale,
-            sold: from_sql_units("sales.sold", row.sold)?,
-            adjustment: from_sql_units("sales.adjustment", row.adjustment)?,
-            epoch: from_sql_units("sales.epoch", row.epoch)?,
-            rebuild_epoch: from_sql_units("sales.rebuild_epoch", row.rebuild_epoch)?,
-            created: row.created_date.to_jiff(),
+            sold: from_sql_units("sales.sold", self.sold)?,
+            adjustment: from_sql_units("sales.adjustment", self.adjustment)?,
+            epoch: from_sql_units("sales.epoch", self.epoch)?,
+            rebuild_epoch: from_sql_units("sales.rebuild_epoch", self.rebuild_epoch)?,
+            created: self.created_date.to_jiff(),
         })
     }
 }
@@ -125,6 +140,26 @@ impl OrderRow {
     pub(super) fn order_id(&self) -> Result<OrderId, StoreError> {
         order_id(&self.id)
     }
+
+    fn read(self) -> Result<Order, StoreError> {
+        let sale = self.sale_id.unwrap_or_default();
+        let quantity = from_sql_units("orders.quantity", self.quantity)?;
+        let remain_count = self.remain_count.map(|count| from_sql_units("orders.remain_count", count));
+        let remark = self.remark.map(Remark::parse).transpose();
+        Ok(Order {
+            id: order_id(&self.id)?,
+            sale: SaleId::parse(&sale).map_err(|_| corrupt("orders.sale_id", &sale))?,
+            buyer: BuyerId::parse(self.user).map_err(|error| corrupt("orders.user", &error))?,
+            goods: Goods::parse(self.goods).map_err(|error| corrupt("orders.goods", &error))?,
+            quantity: Quantity::new(quantity).map_err(|error| corrupt("orders.quantity", &error))?,
+            remark: remark.map_err(|error| corrupt("orders.remark", &error))?,
+            openid: self.openid,
+            remain_count: remain_count.transpose()?,
+            status: order_status(&self.status)?,
+            created_date: self.created_date.to_jiff(),
+            update_date: self.update_date.to_jiff(),
+        })
+    }
 }
 
 impl TryFrom<OrderRow> for Order {
@@ -132,23 +167,8 @@ impl TryFrom<OrderRow> for Order {
 
     /// Fails for hand-made orders too: they are of no sale.
     fn try_from(row: OrderRow) -> Result<Self, StoreError> {
-        let sale = row.sale_id.unwrap_or_default();
-        let quantity = from_sql_units("orders.quantity", row.quantity)?;
-        let remain_count = row.remain_count.map(|count| from_sql_units("orders.remain_count", count));
-        let remark = row.remark.map(Remark::parse).transpose();
-        Ok(Self {
-            id: order_id(&row.id)?,
-            sale: SaleId::parse(&sale).map_err(|_| corrupt("orders.sale_id", &sale))?,
-            buyer: BuyerId::parse(row.user).map_err(|error| corrupt("orders.user", &error))?,
-            goods: Goods::parse(row.goods).map_err(|error| corrupt("orders.goods", &error))?,
-            quantity: Quantity::new(quantity).map_err(|error| corrupt("orders.quantity", &error))?,
-            remark: remark.map_err(|error| corrupt("orders.remark", &error))?,
-            openid: row.openid,
-            remain_count: remain_count.transpose()?,
-            status: order_status(&row.status)?,
-            created_date: row.created_date.to_jiff(),
-            update_date: row.update_date.to_jiff(),
-        })
+        let id = row.order_id()?;
+        row.read().map_err(|error| of_row(format_args!("order {id}"), error))
     }
 }
 

@@ -51,6 +51,15 @@ impl StoredSale {
     }
 }
 
+/// The sales of a store.
+#[derive(Debug)]
+pub struct ReadableSales {
+    /// All that can be read, by name.
+    pub sales: Vec<StoredSale>,
+    /// Why another one cannot be, if there is such: somebody has changed its row by hand.
+    pub unreadable: Option<StoreError>,
+}
+
 /// What became of [`OrderStore::create_sale`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CreateOutcome {
@@ -94,14 +103,27 @@ impl OrderStore {
         .await
     }
 
-    /// All sales, by name.
+    /// All sales, by name. An error if one of them cannot be read.
     pub async fn sales(&self) -> Result<Vec<StoredSale>, StoreError> {
+        let ReadableSales { sales, unreadable } = self.readable_sales().await?;
+        unreadable.map_or(Ok(sales), Err)
+    }
+
+    /// All sales that can be read: for who sees to one after the other, and must not leave them all for the sake of one.
+    pub async fn readable_sales(&self) -> Result<ReadableSales, StoreError> {
         self.bounded(async {
             let mut session = self.session().await?;
             let query = sales::table.order(sales::id).select(SaleRow::as_select());
             let read = query.load::<SaleRow>(&mut *session).await.map_err(StoreError::from);
             let rows = session.settle(read).await?;
-            rows.into_iter().map(StoredSale::try_from).collect()
+            let mut readable = ReadableSales { sales: Vec::with_capacity(rows.len()), unreadable: None };
+            for row in rows {
+                match StoredSale::try_from(row) {
+                    Ok(sale) => readable.sales.push(sale),
+                    Err(error) => readable.unreadable = Some(error),
+                }
+            }
+            Ok(readable)
         })
         .await
     }

@@ -27,21 +27,35 @@ pub async fn sweep(store: &OrderStore, ledger: &StockLedger) -> Result<usize, Up
         if page.is_empty() {
             return failures.end().map(|()| settled);
         }
-        let mut by_sale: BTreeMap<SaleId, Vec<Order>> = BTreeMap::new();
-        for order in page {
-            by_sale.entry(order.sale.clone()).or_default().push(order);
+        let mut by_sale: BTreeMap<SaleId, (Vec<Order>, Result<(), StoreError>)> = BTreeMap::new();
+        for (sale, order) in page {
+            let (orders, unreadable) = by_sale.entry(sale.clone()).or_insert_with(|| (Vec::new(), Ok(())));
+            match order.and_then(|order| of_sale(order, &sale)) {
+                Ok(order) => orders.push(order),
+                Err(error) => *unreadable = Err(error),
+            }
         }
-        for (sale, orders) in by_sale {
-            match failures.note(&sale, give_back(store, ledger, &sale, &orders).await) {
-                Some(true) => settled += orders.len(),
-                Some(false) | None if waiting.insert(sale.clone()) => {}
-                Some(false) | None => {
-                    let why = format!("orders of sale {sale} are owed to another");
-                    return Err(StoreError::Corrupt(why).into());
-                }
+        for (sale, (orders, unreadable)) in by_sale {
+            let all_read = failures.note(&sale, unreadable.map_err(UpkeepError::from)).is_some();
+            let given_back =
+                failures.note(&sale, give_back(store, ledger, &sale, &orders).await) == Some(true);
+            if given_back {
+                settled += orders.len();
+            }
+            if !(given_back && all_read) {
+                waiting.insert(sale);
             }
         }
     }
+}
+
+/// `order`, if the sale that its units are owed to is its own.
+fn of_sale(order: Order, owed_to: &SaleId) -> Result<Order, StoreError> {
+    if order.sale == *owed_to {
+        return Ok(order);
+    }
+    let Order { id, sale, .. } = order;
+    Err(StoreError::Corrupt(format!("the units of order {id} of sale {sale} are owed to sale {owed_to}")))
 }
 
 /// Gives back the units of `orders`, all of `sale`; false: its ledger must first be rebuilt.

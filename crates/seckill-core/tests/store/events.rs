@@ -77,8 +77,13 @@ pub async fn status(store: &OrderStore, order: &Order) -> Option<OrderStatus> {
 }
 
 pub async fn returned_ids(store: &OrderStore) -> Vec<OrderId> {
-    let mut ids: Vec<OrderId> =
-        store.returns(&BTreeSet::new(), 1_000).await.unwrap().iter().map(|order| order.id).collect();
+    let mut ids: Vec<OrderId> = store
+        .returns(&BTreeSet::new(), 1_000)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|(_, order)| order.unwrap().id)
+        .collect();
     ids.sort_unstable();
     ids
 }

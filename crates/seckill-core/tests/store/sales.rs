@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use seckill_core::{
     sale::{Sale, SaleSwitch},
-    store::{CreateOutcome, StoredSale},
+    store::{CreateOutcome, ReadableSales, StoredSale},
     testing::TestDatabase,
 };
 
@@ -48,6 +48,22 @@ async fn a_sale_that_is_there_stays_as_it_is() {
     assert_eq!(store.history(&sale_id("s")).await.unwrap().len(), 1);
     let names: Vec<String> = store.sales().await.unwrap().iter().map(|s| s.sale.id.to_string()).collect();
     assert_eq!(names, ["default", "s"]);
+}
+
+#[tokio::test]
+async fn a_sale_that_cannot_be_read_is_told_by_name_and_hides_no_other() {
+    let database = TestDatabase::create().await;
+    let store = database.store();
+    for name in ["a", "b", "c"] {
+        store.create_sale(&new_sale(name, 5), "ann").await.unwrap();
+    }
+    database.execute("UPDATE sales SET state = 'ajar' WHERE id = 'b'").await;
+    let why = r#"the database holds what it cannot hold: sale b: sales.state = "ajar""#;
+    assert_eq!(store.sales().await.unwrap_err().to_string(), why);
+    let ReadableSales { sales, unreadable } = store.readable_sales().await.unwrap();
+    assert_eq!(unreadable.unwrap().to_string(), why);
+    let names: Vec<&str> = sales.iter().map(|stored| stored.sale.id.as_str()).collect();
+    assert_eq!(names, ["a", "c", "default"]);
 }
 
 #[tokio::test]
