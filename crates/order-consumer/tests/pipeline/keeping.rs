@@ -1,11 +1,11 @@
 //! The keeper: what was cut off between ledger, log and store is mended.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use order_consumer::keeper::{KeeperError, drift, rebuild};
 use seckill_core::{
-    ledger::{AdjustOutcome, OrderLookup, ReserveOutcome, SaleLookup},
-    order::OrderStatus,
+    ledger::{AdjustOutcome, LedgerOrder, OrderLookup, ReserveOutcome, SaleLookup},
+    order::{OrderId, OrderStatus, Remark},
     sale::SaleSwitch,
     store::{AdjustmentRequest, BeginAdjustment, StockChange},
 };
@@ -85,6 +85,52 @@ async fn p5_what_an_outbox_still_holds_is_published() {
     assert_eq!(world.ledger_sale().await.outbox, 0);
     world.consume(1).await;
     assert_eq!(world.status(forgotten.order.id).await, Some(OrderStatus::Confirmed));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p5_what_the_log_does_not_take_keeps_nothing_else_in_an_outbox() {
+    let world = World::open(10_000).await;
+    // A client that does not know the topic yet chooses partitions otherwise.
+    world.buy(1).await;
+    let mut large = world.reservation(OrderId::fresh(), 1);
+    let remark = (0..500).map(|i| char::from_u32(0x4e00 + i * 7_919 % 20_000).unwrap()).collect::<String>();
+    large.request.remark = Some(Remark::parse(remark).unwrap());
+    let taken = world.ledger.reserve(&world.sale, &[large]).await.unwrap().remove(0);
+    let ReserveOutcome::Reserved(large) = taken else { panic!("{taken:?}") };
+    let forget = async |order: &LedgerOrder| {
+        world.age_in_the_outbox(order.order.id, Duration::from_secs(3600)).await;
+    };
+    forget(&large).await;
+    // In another partition than that one: the world's topic has three.
+    let partition = |order: &LedgerOrder| order.order.created_date.as_millisecond() % 3;
+    let small = loop {
+        let order = world.reserve(1).await;
+        forget(&order).await;
+        if partition(&order) != partition(&large) {
+            break order;
+        }
+    };
+    let in_outbox = async |order: &LedgerOrder| {
+        let found = world.ledger.order(&world.sale, order.order.id).await.unwrap();
+        let OrderLookup::Found(found) = found else { panic!("{found:?}") };
+        found.in_outbox
+    };
+    // It takes a moment until the broker does as it is told.
+    let until_taken = async |taken: bool| {
+        let until = Instant::now() + Duration::from_secs(10);
+        while world.publisher.publish_and_wait(&large.placed_event()).await.is_ok() != taken {
+            assert!(Instant::now() < until, "the broker goes by the old limit");
+        }
+    };
+    world.limit_batches(1_500).await;
+    until_taken(false).await;
+    assert!(world.keeper.tend().await.is_err(), "the large one is refused");
+    assert_eq!((in_outbox(&large).await, in_outbox(&small).await), (true, false));
+    world.limit_batches(1_000_000).await;
+    until_taken(true).await;
+    world.keeper.tend().await.unwrap();
+    assert!(!in_outbox(&large).await);
     world.end().await;
 }
 

@@ -7,7 +7,7 @@ use order_consumer::{
     keeper::Keeper,
 };
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication},
     client::DefaultClientContext,
     config::ClientConfig,
     producer::{FutureProducer, FutureRecord},
@@ -286,13 +286,24 @@ impl World {
         self.dead_letters(count).await.iter().map(reason).collect()
     }
 
+    /// From now on the topic of orders takes no batch of messages of more than `bytes`.
+    pub async fn limit_batches(&self, bytes: u32) {
+        let topic = AlterConfig::new(ResourceSpecifier::Topic(&self.kafka.orders_topic));
+        let bytes = bytes.to_string();
+        let limited = topic.set("max.message.bytes", &bytes);
+        self.admin().alter_configs([&limited], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.kafka.kafka_brokers).create().unwrap()
+    }
+
     /// The same world with a dead-letter topic that takes no message of more than `bytes`.
     pub async fn with_dead_letters_of(mut self, bytes: u32) -> Self {
         let (old, new) = (&self.kafka.dead_letter_topic, format!("{}-small", self.kafka.dead_letter_topic));
         let bytes = bytes.to_string();
         let topic = NewTopic::new(&new, 1, TopicReplication::Fixed(1)).set("max.message.bytes", &bytes);
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.kafka.kafka_brokers).create().unwrap();
+        let admin = self.admin();
         for made in admin.create_topics([&topic], &AdminOptions::new()).await.unwrap() {
             made.unwrap();
         }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 
 use super::UpkeepError;
 use crate::{
     ledger::{LedgerError, LedgerOrder, StockLedger},
-    order_log::{LogError, OrderPublisher},
+    order_log::{LogError, OrderPublisher, Position},
     sale::SaleId,
     traces::{self, Kind, Span},
 };
@@ -18,8 +18,9 @@ pub const STALE_AFTER: Duration = Duration::from_secs(3);
 /// Most orders published at once.
 const AT_ONCE: usize = 500;
 
-/// Publishes a sale's stale outbox entries and takes them out. Counts into `done` as it goes: what it does until
-/// it fails stays done. What cannot be read keeps no other from the log; that there is such is an error, at the end.
+/// Publishes a sale's stale outbox entries and takes out what is then in the log. Counts into `done` as it goes: what it
+/// does until it fails stays done. What cannot be read keeps no other from the log; that there is such is an error, at the
+/// end.
 pub async fn publish_stale(
     ledger: &StockLedger,
     publisher: &OrderPublisher,
@@ -29,9 +30,13 @@ pub async fn publish_stale(
     let mut unreadable = 0;
     for page in ledger.outbox_ids(sale, STALE_AFTER).await?.chunks(AT_ONCE) {
         let (orders, others) = ledger.outbox_orders(sale, page).await?;
-        publish(publisher, &orders).await?;
-        settle(ledger, sale, &orders).await?;
-        *done += orders.len();
+        let acks: Vec<_> = publish_each(publisher, &orders).collect().await;
+        // A partition may be without a leader: the others are not.
+        let in_the_log: Vec<_> =
+            acks.iter().filter(|(_, ack)| ack.is_ok()).map(|(order, _)| *order).collect();
+        settle(ledger, sale, &in_the_log).await?;
+        *done += in_the_log.len();
+        acks.into_iter().try_for_each(|(_, ack)| ack.map(drop))?;
         unreadable += others;
     }
     if unreadable > 0 {
@@ -41,29 +46,29 @@ pub async fn publish_stale(
     Ok(())
 }
 
-/// Publishes `orders` and waits until all are in the log.
+/// Publishes `orders` and waits until all are in the log, or one of them fails.
+pub async fn publish(publisher: &OrderPublisher, orders: &[LedgerOrder]) -> Result<(), LogError> {
+    publish_each(publisher, orders).map(|(_, ack)| ack.map(drop)).try_collect().await
+}
+
+/// Publishes `orders` and says of each whether it is in the log.
 ///
 /// The outbox does not know the traces of its orders: what follows from here is a trace of its own. The order's id,
 /// in both, leads from one to the other.
-pub async fn publish(publisher: &OrderPublisher, orders: &[LedgerOrder]) -> Result<(), LogError> {
-    if orders.is_empty() {
-        return Ok(());
-    }
-    let span = traces::root(Kind::Internal, "relay outbox");
-    let trace = span.as_ref().map(Span::context);
-    let mut acks = stream::iter(orders)
-        .map(|order| {
-            let (event, trace) = (order.placed_event(), trace.as_ref());
-            async move { publisher.publish_traced_and_wait(&event, trace).await }
+fn publish_each<'a>(
+    publisher: &'a OrderPublisher,
+    orders: &'a [LedgerOrder],
+) -> impl Stream<Item = (&'a LedgerOrder, Result<Position, LogError>)> {
+    let span = (!orders.is_empty()).then(|| traces::root(Kind::Internal, "relay outbox")).flatten();
+    stream::iter(orders)
+        .map(move |order| {
+            let (event, trace) = (order.placed_event(), span.as_ref().map(Span::context));
+            async move { (order, publisher.publish_traced_and_wait(&event, trace.as_ref()).await) }
         })
-        .buffer_unordered(AT_ONCE);
-    while let Some(ack) = acks.next().await {
-        ack?;
-    }
-    Ok(())
+        .buffer_unordered(AT_ONCE)
 }
 
-async fn settle(ledger: &StockLedger, sale: &SaleId, orders: &[LedgerOrder]) -> Result<(), UpkeepError> {
+async fn settle(ledger: &StockLedger, sale: &SaleId, orders: &[&LedgerOrder]) -> Result<(), UpkeepError> {
     // All of a trusted outbox is of one epoch but for what a rebuild is just now replacing.
     for group in orders.chunk_by(|a, b| a.epoch == b.epoch) {
         let ids: Vec<_> = group.iter().map(|order| order.order.id).collect();
