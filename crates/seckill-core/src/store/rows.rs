@@ -141,13 +141,13 @@ impl OrderRow {
         order_id(&self.id)
     }
 
-    fn read(self) -> Result<Order, StoreError> {
+    fn read(self, id: OrderId) -> Result<Order, StoreError> {
         let sale = self.sale_id.unwrap_or_default();
         let quantity = from_sql_units("orders.quantity", self.quantity)?;
         let remain_count = self.remain_count.map(|count| from_sql_units("orders.remain_count", count));
         let remark = self.remark.map(Remark::parse).transpose();
         Ok(Order {
-            id: order_id(&self.id)?,
+            id,
             sale: SaleId::parse(&sale).map_err(|_| corrupt("orders.sale_id", &sale))?,
             buyer: BuyerId::parse(self.user).map_err(|error| corrupt("orders.user", &error))?,
             goods: Goods::parse(self.goods).map_err(|error| corrupt("orders.goods", &error))?,
@@ -168,7 +168,7 @@ impl TryFrom<OrderRow> for Order {
     /// Fails for hand-made orders too: they are of no sale.
     fn try_from(row: OrderRow) -> Result<Self, StoreError> {
         let id = row.order_id()?;
-        row.read().map_err(|error| of_row(format_args!("order {id}"), error))
+        row.read(id).map_err(|error| of_row(format_args!("order {id}"), error))
     }
 }
 

@@ -27,22 +27,22 @@ pub async fn sweep(store: &OrderStore, ledger: &StockLedger) -> Result<usize, Up
         if page.is_empty() {
             return failures.end().map(|()| settled);
         }
-        let mut by_sale: BTreeMap<SaleId, (Vec<Order>, Result<(), StoreError>)> = BTreeMap::new();
+        let mut by_sale: BTreeMap<SaleId, Vec<Order>> = BTreeMap::new();
         for (sale, order) in page {
-            let (orders, unreadable) = by_sale.entry(sale.clone()).or_insert_with(|| (Vec::new(), Ok(())));
             match order.and_then(|order| of_sale(order, &sale)) {
-                Ok(order) => orders.push(order),
-                Err(error) => *unreadable = Err(error),
+                Ok(order) => by_sale.entry(sale).or_default().push(order),
+                // What else its sale is owed on this page goes back all the same.
+                Err(error) => {
+                    if waiting.insert(sale.clone()) {
+                        failures.note::<()>(&sale, Err(error.into()));
+                    }
+                }
             }
         }
-        for (sale, (orders, unreadable)) in by_sale {
-            let all_read = failures.note(&sale, unreadable.map_err(UpkeepError::from)).is_some();
-            let given_back =
-                failures.note(&sale, give_back(store, ledger, &sale, &orders).await) == Some(true);
-            if given_back {
+        for (sale, orders) in by_sale {
+            if failures.note(&sale, give_back(store, ledger, &sale, &orders).await) == Some(true) {
                 settled += orders.len();
-            }
-            if !(given_back && all_read) {
+            } else {
                 waiting.insert(sale);
             }
         }
